@@ -1,0 +1,1 @@
+//! one machine's loop: schedule in, systemd orders out, unit states back.

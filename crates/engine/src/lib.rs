@@ -1,0 +1,1 @@
+//! leader election and the loop: watch, plan, commit.

@@ -1,0 +1,1 @@
+//! Shell patterns as Go matches them.

@@ -1,0 +1,20 @@
+//! What a cluster is, and what should happen next.
+//!
+//! Pure: no clock, no randomness, no I/O. Two functions carry the product:
+//! [`schedule::plan`] decides which unit belongs on which machine, [`converge::steps`] what one
+//! machine's systemd must be told.
+
+pub mod cluster;
+pub mod converge;
+pub mod glob;
+pub mod machine;
+pub mod requirements;
+pub mod schedule;
+pub mod unit;
+pub mod v1;
+pub mod v2;
+
+pub use cluster::{Cluster, Event};
+pub use machine::{Machine, MachineId};
+pub use requirements::Requirements;
+pub use unit::{Assignment, DesiredState, Unit, UnitRecord, UnitState};

@@ -1,0 +1,71 @@
+//! Machines: the members of the cluster.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A machine's identity: the content of its `/etc/machine-id`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(Arc<str>);
+
+impl MachineId {
+    /// Takes `id` if it can stand in a key: not empty, only letters, digits, `-`, `_`, `.`.
+    pub fn parse(id: &str) -> Result<Self, MachineIdError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if id.is_empty() || !id.chars().all(fits) {
+            return Err(MachineIdError(id.to_owned()));
+        }
+        Ok(MachineId(id.into()))
+    }
+
+    /// The whole id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight characters: the form that `MachineID=` also takes.
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+}
+
+/// A text that cannot be a machine id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid machine id {0:?}: expected letters, digits, `-`, `_` or `.`")]
+pub struct MachineIdError(String);
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for MachineId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The record `machine/<id>`: a member whose lease is alive, as it describes itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its identity.
+    pub id: MachineId,
+    /// Its address, empty if unknown.
+    pub address: String,
+    /// Metadata from its configuration, before what the API set is laid over it.
+    pub metadata: BTreeMap<String, String>,
+    /// Version of its fleetd.
+    pub version: String,
+    /// Which boot of the machine registered.
+    pub boot_id: String,
+    /// Create-revision of the record: tells one membership from the next.
+    pub member_since: i64,
+}

@@ -1,0 +1,105 @@
+//! Units: what somebody wants to run, and what systemd says of it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use unitfile::{Hash, UnitName};
+
+use crate::Requirements;
+
+/// A unit: a name, a unit file, and a desired state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// The unit's name.
+    pub name: UnitName,
+    /// Which unit file it has.
+    pub hash: Hash,
+    /// What its owner wants.
+    pub desired: DesiredState,
+    /// Its `[X-Fleet]` section with specifiers expanded; none while the unit file is missing.
+    pub requirements: Option<Arc<Requirements>>,
+}
+
+/// How far a unit should be brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum DesiredState {
+    /// Known to the cluster, on no machine.
+    #[default]
+    Inactive,
+    /// On a machine, its file in systemd, not started.
+    Loaded,
+    /// Started.
+    Launched,
+}
+
+impl DesiredState {
+    /// fleet's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DesiredState::Inactive => "inactive",
+            DesiredState::Loaded => "loaded",
+            DesiredState::Launched => "launched",
+        }
+    }
+}
+
+impl fmt::Display for DesiredState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is none of `inactive`, `loaded`, `launched`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid value {0:?} for JobState")]
+pub struct DesiredStateError(String);
+
+impl FromStr for DesiredState {
+    type Err = DesiredStateError;
+
+    fn from_str(text: &str) -> Result<Self, DesiredStateError> {
+        match text {
+            "inactive" => Ok(DesiredState::Inactive),
+            "loaded" => Ok(DesiredState::Loaded),
+            "launched" => Ok(DesiredState::Launched),
+            _ => Err(DesiredStateError(text.to_owned())),
+        }
+    }
+}
+
+/// The record `unit/<name>`: written by the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitRecord {
+    /// Which unit file.
+    pub hash: Hash,
+    /// What its owner wants.
+    pub desired: DesiredState,
+}
+
+/// The record `schedule/<machine>/<unit>`: what one machine shall do for one unit.
+/// Never [`DesiredState::Inactive`]: then there is no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which unit file.
+    pub hash: Hash,
+    /// Loaded or launched.
+    pub desired: DesiredState,
+}
+
+/// The record `state/<unit>/<machine>`: what systemd says of a unit on one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitState {
+    /// systemd's LoadState, such as `loaded` or `not-found`.
+    pub load: String,
+    /// systemd's ActiveState, such as `active` or `failed`.
+    pub active: String,
+    /// systemd's SubState, such as `running`.
+    pub sub: String,
+    /// The unit file that the machine runs.
+    pub hash: Hash,
+    /// How far the agent has brought the unit: loaded, or launched once systemd was asked to start it.
+    pub current: DesiredState,
+    /// Why the agent could not do what was asked, in one line; empty when all is well.
+    pub problem: String,
+}

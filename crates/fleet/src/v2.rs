@@ -1,0 +1,99 @@
+//! The objects of the HTTP API v2: what fleet's API never had. Old clients do not see it.
+//!
+//! - `PUT /fleet/v2/units` with [`PutUnits`] answers [`PutResults`]: many units in few transactions.
+//! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
+//!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
+
+use serde::{Deserialize, Serialize};
+
+use crate::v1;
+
+/// Units to create, replace, or bring to a desired state; each as in a `PUT` of API v1.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PutUnits {
+    /// The units.
+    pub units: Vec<v1::Unit>,
+}
+
+/// What became of each unit, in the order of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PutResults {
+    /// One result a unit.
+    pub results: Vec<PutResult>,
+}
+
+/// What became of one unit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PutResult {
+    /// Unit name.
+    pub name: String,
+    /// The HTTP status that a `PUT` of API v1 would have answered: 201, 204, or an error.
+    pub code: u16,
+    /// The error's message; empty on success.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// Which units to watch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WatchUnits {
+    /// Unit names.
+    pub units: Vec<String>,
+}
+
+/// Where a unit stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UnitStatus {
+    /// Unit name.
+    pub name: String,
+    /// Whether the cluster knows it.
+    pub exists: bool,
+    /// Hash of its unit file.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hash: String,
+    /// Whether it runs on every machine that fits.
+    pub global: bool,
+    /// `inactive`, `loaded` or `launched`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub desired_state: String,
+    /// As in API v1; empty for a global unit.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub current_state: String,
+    /// The machine it is scheduled to.
+    #[serde(rename = "machineID", skip_serializing_if = "String::is_empty")]
+    pub machine_id: String,
+    /// That machine's address.
+    #[serde(rename = "primaryIP", skip_serializing_if = "String::is_empty")]
+    pub primary_ip: String,
+    /// Machines that should have it by now: one for a scheduled unit, every fitting one for a global unit.
+    pub scheduled: usize,
+    /// What systemd says, machine by machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<MachineUnitState>,
+    /// Why it is on no machine though it should be, in a line; empty when it does not wait.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub waiting: String,
+}
+
+/// What systemd says of a unit on one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MachineUnitState {
+    /// The machine.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// Hash of the unit file that it runs.
+    pub hash: String,
+    /// systemd's LoadState.
+    pub load: String,
+    /// systemd's ActiveState.
+    pub active: String,
+    /// systemd's SubState.
+    pub sub: String,
+    /// How far the agent has brought it: `loaded`, or `launched` once systemd was asked to start it.
+    pub current: String,
+    /// Why the agent could not do what was asked; empty when all is well.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub problem: String,
+}

@@ -1,0 +1,3 @@
+//! the command line.
+
+fn main() {}

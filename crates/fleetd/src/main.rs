@@ -1,0 +1,3 @@
+//! the daemon: configuration, HTTP API, wiring, shutdown.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! the developer's commands: demo, test, ci, bench, lab.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The lab: real systemd machines on this host.

@@ -1,0 +1,67 @@
+//! `cargo xtask bench`: figures, each beside its reference in the same run.
+
+mod cpu;
+mod rest;
+mod start;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use integration::{Backing, Cluster, Fleet, Lab};
+
+use crate::{deps, test};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Keep the records in a real etcd instead of the embedded store
+    #[arg(long, global = true)]
+    etcd: bool,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// From the command line to `active`: one unit, then 300 on three machines, against systemctl alone
+    Start(start::Options),
+    /// Processor time and memory of fleetd with 300 units on three machines and nothing to do
+    Rest(rest::Options),
+}
+
+/// Builds what is measured, measures, prints.
+///
+/// # Errors
+/// Something could not be built, booted or started.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    deps::ensure()?;
+    test::cargo("build --quiet --release --package fleetd --package fleetctl")?;
+    let fleet = Fleet::from_folder(test::target().join("release"))?;
+    let backing = if options.etcd {
+        Backing::Etcd
+    } else {
+        Backing::EmbeddedStore
+    };
+    let cluster = Cluster::boot(Lab::unique("bench")?, 3, backing, &fleet)?;
+    println!("three machines on {} cores, records in {backing}", cores());
+    match &options.bench {
+        Bench::Start(options) => start::run(&cluster, options),
+        Bench::Rest(options) => rest::run(&cluster, options),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The middle one of several measurements.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// How much longer the first took than the second.
+fn ratio(ours: Duration, reference: Duration) -> f64 {
+    ours.as_secs_f64() / reference.as_secs_f64()
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask test`: every check there is, in order, each announced and timed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::deps;
+
+/// What to leave out.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the stories told on real machines, which need root
+    #[arg(long)]
+    no_lab: bool,
+}
+
+/// Runs all the checks, up to the first that fails.
+///
+/// # Errors
+/// A check failed; the message names it.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let start = Instant::now();
+    step("packages", deps::ensure)?;
+    step("format", || cargo("fmt --all -- --check"))?;
+    step("lints", || {
+        cargo("clippy --workspace --all-targets -- -D warnings")
+    })?;
+    step("tests", || cargo("test --workspace --exclude integration"))?;
+    if options.no_lab {
+        println!("== stories: left out (--no-lab)");
+    } else {
+        step("stories on real machines", stories)?;
+    }
+    step("Vagrantfile", vagrant)?;
+    println!("== all is well after {:.0?}", start.elapsed());
+    Ok(())
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("== {name}");
+    let start = Instant::now();
+    let result = work();
+    let took = start.elapsed();
+    match &result {
+        Ok(()) => println!("== {name}: ok after {took:.1?}"),
+        Err(_) => println!("== {name}: FAILED after {took:.1?}"),
+    }
+    result.with_context(|| format!("the check \"{name}\" failed"))
+}
+
+fn stories() -> Result<()> {
+    let root = nix::unistd::geteuid().is_root();
+    ensure!(
+        root,
+        "real machines need root: run this as root, or leave them out with --no-lab"
+    );
+    build_programs()?;
+    cargo("test --package integration")
+}
+
+/// Builds `fleetd` and `fleetctl` where [`integration::Fleet::built`] looks for them.
+pub(crate) fn build_programs() -> Result<()> {
+    let release = std::env::var("FLOTILLA_PROFILE").is_ok_and(|profile| profile == "release");
+    let flag = if release { " --release" } else { "" };
+    cargo(&format!("build --package fleetd --package fleetctl{flag}"))
+}
+
+/// Vagrant is not everywhere: where it cannot be installed there is nothing to check with.
+fn vagrant() -> Result<()> {
+    if !deps::ensure_if_possible("vagrant") {
+        println!("left out: vagrant does not install here");
+        return Ok(());
+    }
+    run_in_workspace(Command::new("vagrant").args(["validate", "--ignore-provider"]))
+}
+
+/// Runs cargo on this terminal; it must succeed.
+pub(crate) fn cargo(words: &str) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run_in_workspace(Command::new(cargo).args(words.split_ascii_whitespace()))
+}
+
+/// Runs a program on this terminal; it must succeed.
+fn run_in_workspace(command: &mut Command) -> Result<()> {
+    let status = command
+        .current_dir(workspace())
+        .status()
+        .with_context(|| format!("running {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

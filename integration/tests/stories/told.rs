@@ -1,0 +1,67 @@
+//! What the stories share: a cluster to tell them on, and both kinds of records to tell them with.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use integration::{Backing, Cluster, Fleet, Lab};
+
+/// A service that runs until it is stopped.
+pub(crate) const SLEEP: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+/// How long a silent machine counts as alive in these stories.
+pub(crate) const TTL: Duration = Duration::from_secs(5);
+
+/// A cluster of `machines` for the story of that name.
+pub(crate) fn cluster(story: &str, machines: usize, backing: Backing) -> Result<Cluster> {
+    let fleet = Fleet::built()?.conf("agent_ttl=5s").conf("verbosity=1");
+    Cluster::boot(Lab::unique(story)?, machines, backing, &fleet)
+}
+
+/// Tells each story twice, on the embedded store and on a real etcd, and shows every fleetd's log when it goes wrong.
+macro_rules! stories {
+    ($($(#[$doc:meta])* $story:ident($machines:literal) $body:item)*) => {$(
+        mod $story {
+            use super::*;
+            $body
+            #[test]
+            fn on_the_embedded_store() -> anyhow::Result<()> {
+                crate::told::tell(concat!(stringify!($story), "-s"), $machines, integration::Backing::EmbeddedStore, story)
+            }
+            #[test]
+            fn on_etcd() -> anyhow::Result<()> {
+                crate::told::tell(concat!(stringify!($story), "-e"), $machines, integration::Backing::Etcd, story)
+            }
+        }
+    )*};
+}
+pub(crate) use stories;
+
+/// Boots a cluster, tells the story, and adds the logs to its error.
+pub(crate) fn tell(
+    name: &str,
+    machines: usize,
+    backing: Backing,
+    story: fn(&mut Cluster) -> Result<()>,
+) -> Result<()> {
+    let mut cluster = cluster(&name.replace('_', "-"), machines, backing)?;
+    story(&mut cluster).with_context(|| format!("on {backing}\n{}", cluster.logs()))
+}
+
+/// Every unit with the machine it is on and its main process: what must not change when nothing should be touched.
+pub(crate) fn witnesses(cluster: &Cluster) -> Result<BTreeMap<String, (String, String)>> {
+    let rows = cluster.units()?;
+    rows.into_iter()
+        .map(|row| {
+            let pid = cluster.machine(&row.machine)?.main_pid(&row.unit)?;
+            Ok((row.unit, (row.machine, pid)))
+        })
+        .collect()
+}
+
+/// When a unit last became active, by the clock that all machines of the lab share.
+pub(crate) fn active_since(cluster: &Cluster, machine: &str, unit: &str) -> Result<SystemTime> {
+    let text = cluster.machine(machine)?.property(unit, "ActiveEnterTimestamp")?;
+    let micros: u64 = text.trim_start_matches('@').parse().with_context(|| format!("{unit}: {text:?}"))?;
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use unitfile::{Hash, UnitFile, UnitName};
 
-use crate::{Assignment, Machine, MachineId, Requirements, Unit, UnitRecord, UnitState};
+use crate::{
+    Assignment, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord, UnitState,
+};
 
 /// Everything the records say at one revision. Built by [`Cluster::apply`]; read by the planner,
 /// the API and the tests.
@@ -91,8 +93,25 @@ impl Cluster {
         metadata
     }
 
+    /// How far a unit has been brought, as API v1 tells it: inactive unless it has a target and that machine has
+    /// published a state of it. So a global unit is always inactive. None if there is no such unit.
+    pub fn current_state(&self, unit: &UnitName) -> Option<DesiredState> {
+        self.units.get(unit)?;
+        let target = self.targets.get(unit);
+        let state = target.and_then(|machine| self.states.get(unit)?.get(machine));
+        Some(state.map_or(DesiredState::Inactive, |state| state.current))
+    }
+
     fn apply_file(&mut self, hash: Hash, file: Option<FileRecord>) {
+        let (before, after) = (self.files.contains_key(&hash), file.is_some());
         set(&mut self.files, hash, file);
+        if before != after {
+            self.renew_requirements(hash);
+        }
+    }
+
+    /// A file has come or gone; what it says never changes.
+    fn renew_requirements(&mut self, hash: Hash) {
         let users: Vec<UnitName> = self
             .units
             .values()

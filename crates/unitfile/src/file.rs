@@ -1,5 +1,6 @@
 //! A unit file: its options in order, printed back as fleet prints them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::{Hash, ParseError};
@@ -22,15 +23,20 @@ pub struct UnitFile {
 }
 
 impl UnitFile {
-    /// Reads a unit file's bytes.
+    /// Reads a unit file's bytes; the error names the line and what is wrong there.
+    ///
+    /// A value that ends in a backslash (a space stood behind it) is read as the original reads it, but does
+    /// not survive printing; [`UnitFile::from_options`] tells.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         crate::parse::parse(bytes).map(|options| UnitFile { options })
     }
 
-    /// A file of these options; refused if it would not read back as the same options.
+    /// A file of these options; refused if its printed form would not read back as the same
+    /// options. The error's line is that of the printed form.
     pub fn from_options(options: Vec<UnitOption>) -> Result<Self, ParseError> {
-        crate::parse::check_round_trip(&options)?;
-        Ok(UnitFile { options })
+        let file = UnitFile { options };
+        crate::parse::check_round_trip(&file.blocks())?;
+        Ok(file)
     }
 
     /// All options, in file order.
@@ -62,25 +68,29 @@ impl UnitFile {
         Hash::of(&self.to_string())
     }
 
-    /// Section names in order of first appearance.
-    fn sections(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
+    /// The options by section, sections in order of first appearance.
+    fn blocks(&self) -> Vec<(&str, Vec<&UnitOption>)> {
+        let mut blocks: Vec<(&str, Vec<&UnitOption>)> = Vec::new();
+        let mut places = BTreeMap::new();
         for option in &self.options {
-            if !names.contains(&option.section.as_str()) {
-                names.push(&option.section);
+            let section = option.section.as_str();
+            let place = *places.entry(section).or_insert(blocks.len());
+            if place == blocks.len() {
+                blocks.push((section, Vec::new()));
             }
+            blocks[place].1.push(option);
         }
-        names
+        blocks
     }
 }
 
 /// The canonical form: one block a section, one empty line between blocks.
 impl fmt::Display for UnitFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, section) in self.sections().into_iter().enumerate() {
+        for (at, (section, options)) in self.blocks().into_iter().enumerate() {
             let gap = if at == 0 { "" } else { "\n" };
             writeln!(f, "{gap}[{section}]")?;
-            for option in self.section(section) {
+            for option in options {
                 writeln!(f, "{}={}", option.name, option.value)?;
             }
         }

@@ -54,3 +54,30 @@ impl FromStr for Hash {
         Ok(Hash(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_form_is_forty_digits_and_reads_back() {
+        let hash = Hash::of("[Service]\nExecStart=/bin/sleep 9999\n");
+        assert_eq!(hash.to_string(), "8381dc3ddca22e2ca9eb3cfb56089be98c60c694");
+        assert_eq!(hash.short(), "8381dc3");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert_eq!(hash.to_string().to_uppercase().parse(), Ok(hash));
+    }
+
+    #[test]
+    fn other_texts_are_no_hash() {
+        for text in [
+            "",
+            "8381dc3",
+            &"x".repeat(40),
+            &"é".repeat(20),
+            &"0".repeat(41),
+        ] {
+            assert_eq!(text.parse::<Hash>(), Err(HashError(text.to_owned())));
+        }
+    }
+}

@@ -4,12 +4,15 @@
 
 mod file;
 mod hash;
+mod kind;
 mod name;
 mod parse;
+pub mod quote;
 mod specifier;
 
 pub use file::{UnitFile, UnitOption};
 pub use hash::{Hash, HashError};
-pub use name::{NameError, UnitName, UnitType};
-pub use parse::{ParseError, Problem};
+pub use kind::UnitType;
+pub use name::{NameError, UnitName};
+pub use parse::{MAX_LINE, ParseError, Problem};
 pub use specifier::expand;

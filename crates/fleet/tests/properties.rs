@@ -1,0 +1,227 @@
+//! What holds for the plan of every picture, however odd its records are.
+#![allow(clippy::unwrap_used)]
+
+#[path = "story/cluster.rs"]
+mod cluster;
+
+use cluster::Situation;
+use fleet::schedule::{Change, Plan, plan};
+use fleet::{Cluster, Event, MachineId, Requirements, glob};
+use proptest::prelude::*;
+use unitfile::UnitName;
+
+/// The lines of a story; no two of them about one record.
+type Lines = Vec<String>;
+
+fn machines() -> impl Strategy<Value = Lines> {
+    let zones = prop::collection::vec(prop::option::of(1..4u8), 4);
+    zones.prop_map(|zones| {
+        let ids = ["ma", "mb", "mc", "md"];
+        let present = zones
+            .into_iter()
+            .zip(ids)
+            .filter_map(|(zone, id)| zone.zip(Some(id)));
+        present
+            .map(|(zone, id)| format!("machine {id} zone={zone}"))
+            .collect()
+    })
+}
+
+fn option(replaces: bool) -> impl Strategy<Value = String> {
+    let (unit, pattern) = (r"[a-f]\.service", r"([a-f]|\[a-c\]|\*)\.service");
+    let usual = prop_oneof![
+        3 => "MachineMetadata=zone=[123]",
+        2 => unit.prop_map(|unit| format!("MachineOf={unit}")),
+        3 => pattern.prop_map(|pattern| format!("Conflicts={pattern}")),
+        1 => "MachineID=m[a-d]",
+        2 => Just("Global=true".to_owned()),
+    ];
+    let pushing = pattern.prop_map(|pattern| format!("Replaces={pattern}"));
+    (usual, pushing, 0..4).prop_map(move |(usual, pushing, chance)| {
+        if replaces && chance == 0 {
+            pushing
+        } else {
+            usual
+        }
+    })
+}
+
+fn units(replaces: bool) -> impl Strategy<Value = Lines> {
+    let options = prop::collection::vec(option(replaces), 0..3);
+    let unit = prop::option::of(("(inactive|loaded|launched)", options));
+    prop::collection::vec(unit, 6).prop_map(|units| {
+        let present = units.into_iter().zip("abcdef".chars());
+        let lines = present.filter_map(|(unit, name)| {
+            let (state, options) = unit?;
+            Some(format!("unit {name}.service {state} {}", options.join(" ")))
+        });
+        lines.collect()
+    })
+}
+
+/// Rows and targets as nobody would write them.
+fn records() -> impl Strategy<Value = Lines> {
+    let row = r"row m[a-e] [a-g]\.service (loaded|launched)";
+    let target = r"target [a-g]\.service m[a-e]";
+    prop::collection::vec(prop_oneof![row, target], 0..12)
+}
+
+fn picture(replaces: bool) -> impl Strategy<Value = Situation> {
+    (machines(), units(replaces), records()).prop_map(|parts| {
+        let mut situation = Situation::default();
+        for line in parts.0.iter().chain(&parts.1).chain(&parts.2) {
+            situation.line(line);
+        }
+        situation
+    })
+}
+
+/// A picture whose plan has been carried out.
+fn settled(replaces: bool) -> impl Strategy<Value = Situation> {
+    picture(replaces).prop_map(|mut situation| {
+        let planned = plan(&situation.cluster);
+        situation.commit(&planned);
+        situation
+    })
+}
+
+fn config() -> ProptestConfig {
+    // a failure's story is short: it becomes a scenario
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn planning_the_outcome_again_changes_nothing(situation in settled(true)) {
+        prop_assert_eq!(plan(&situation.cluster).changes, vec![]);
+    }
+
+    #[test]
+    fn no_record_is_changed_twice(situation in picture(true)) {
+        let changes = plan(&situation.cluster).changes;
+        let events = changes.iter().flat_map(Change::events);
+        let mut records: Vec<String> = events.map(record).collect();
+        let all = records.len();
+        records.sort();
+        records.dedup();
+        prop_assert_eq!(records.len(), all);
+    }
+
+    #[test]
+    fn units_are_only_where_they_may_be(situation in settled(true)) {
+        let cluster = &situation.cluster;
+        for (machine, rows) in &cluster.schedule {
+            prop_assert!(cluster.machines.contains_key(machine));
+            for unit in rows.keys() {
+                check_rules(cluster, machine, unit)?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_unit_is_on_its_target_and_nowhere_else(situation in settled(true)) {
+        let cluster = &situation.cluster;
+        for name in cluster.units.keys() {
+            let on = cluster.schedule.iter().filter(|(_, rows)| rows.contains_key(name));
+            let on: Vec<&MachineId> = on.map(|(machine, _)| machine).collect();
+            let target: Vec<&MachineId> = cluster.targets.get(name).into_iter().collect();
+            if requirements(cluster, name).global {
+                prop_assert!(target.is_empty());
+            } else {
+                prop_assert_eq!(on, target);
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_that_leaves_moves_only_its_own_units(mut situation in settled(false), leaver in "m[a-d]") {
+        situation.line(&format!("leave {leaver}"));
+        let elsewhere = |from: &MachineId| from.as_str() != leaver;
+        prop_assert!(!departures(&plan(&situation.cluster)).into_iter().any(elsewhere));
+    }
+
+    #[test]
+    fn a_machine_that_joins_moves_nothing(mut situation in settled(false), zone in 1..4) {
+        situation.line(&format!("machine mz zone={zone}"));
+        prop_assert!(departures(&plan(&situation.cluster)).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_events_is_irrelevant(
+        lines in (machines(), units(true)).prop_map(|(machines, units)| [machines, units].concat()),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let told = |lines: &[String]| {
+            let mut situation = Situation::default();
+            lines.iter().for_each(|line| drop(situation.line(line)));
+            let changes = plan(&situation.cluster).changes;
+            let about_units = changes.into_iter().filter(|change| change.unit().is_some());
+            about_units.collect::<Vec<_>>()
+        };
+        let mut turned: Lines = lines.iter().rev().cloned().collect();
+        if !turned.is_empty() {
+            turned.rotate_left(order.index(lines.len()));
+        }
+        prop_assert_eq!(told(&turned), told(&lines));
+    }
+}
+
+/// The machines that a plan takes units away from.
+fn departures(plan: &Plan) -> Vec<&MachineId> {
+    let left = plan.changes.iter().filter_map(|change| match change {
+        Change::Move { from, .. } => Some(from),
+        Change::Unassign { machine, .. } => Some(machine),
+        _ => None,
+    });
+    left.collect()
+}
+
+fn record(event: Event) -> String {
+    match event {
+        Event::Scheduled(machine, unit, _) => format!("schedule/{machine}/{unit}"),
+        Event::Target(unit, _) => format!("target/{unit}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn requirements<'a>(cluster: &'a Cluster, unit: &UnitName) -> &'a Requirements {
+    cluster.units[unit].requirements.as_deref().unwrap()
+}
+
+/// The rules once more, in another way than the planner's.
+fn check_rules(
+    cluster: &Cluster,
+    machine: &MachineId,
+    unit: &UnitName,
+) -> Result<(), TestCaseError> {
+    let wanted = requirements(cluster, unit);
+    let rows = &cluster.schedule[machine];
+    let metadata = cluster.metadata_of(&cluster.machines[machine]);
+    prop_assert!(wanted.machine_id.iter().all(|id| id == machine.as_str()));
+    for (key, values) in &wanted.metadata {
+        prop_assert!(
+            metadata
+                .get(key)
+                .is_some_and(|value| values.contains(value))
+        );
+    }
+    prop_assert!(
+        wanted
+            .peers
+            .iter()
+            .all(|peer| rows.contains_key(peer.as_str()))
+    );
+    for other in rows.keys().filter(|other| *other != unit) {
+        let conflicts = |pattern: &String| glob::matches(pattern, other.as_str());
+        prop_assert!(
+            !wanted.conflicts.iter().any(conflicts),
+            "{unit} and {other} on {machine}"
+        );
+    }
+    Ok(())
+}

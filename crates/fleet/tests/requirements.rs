@@ -1,0 +1,205 @@
+//! The `[X-Fleet]` section: how a stored one is read, and what is refused when one is submitted.
+#![allow(clippy::unwrap_used)]
+
+use fleet::Requirements;
+use fleet::requirements::check;
+use unitfile::{UnitFile, UnitName};
+
+fn parse(name: &str, section: &str) -> (UnitName, UnitFile) {
+    let file = UnitFile::parse(format!("[X-Fleet]\n{section}").as_bytes()).unwrap();
+    (UnitName::parse(name).unwrap(), file)
+}
+
+fn read(section: &str) -> Requirements {
+    let (name, file) = parse("app@7.service", section);
+    Requirements::of(&name, &file)
+}
+
+fn refused(section: &str) -> String {
+    let (name, file) = parse("app@7.service", section);
+    check(&name, &file).expect_err(section).to_string()
+}
+
+fn accepted(name: &str, section: &str) {
+    let (name, file) = parse(name, section);
+    check(&name, &file).unwrap();
+}
+
+#[test]
+fn quoted_lists_are_split_to_the_letter() {
+    let told: [(&str, &[&str]); 13] = [
+        (r#""a=b" "c=d""#, &["a=b", "c=d"]),
+        (r#""a=b"  "c=d""#, &["a=b", "", "c=d"]),
+        ("\"a=b\"\t\"c=d\"", &["a=b\tc=d"]),
+        (r#""a" b "c""#, &["a", "b", "c"]),
+        (r#""a=b""c=d""#, &["a=bc=d"]),
+        (r#""a=b" c=d"#, &[r#""a=b" c=d"#]),
+        (r#"a=b "c=d""#, &[r#"a=b "c=d""#]),
+        ("'a=b' 'c=d'", &["'a=b' 'c=d'"]),
+        (r#""a=b c=d""#, &["a=b c=d"]),
+        (r#"" true""#, &[" true"]),
+        (r#"""#, &[""]),
+        (r#""""#, &[""]),
+        ("", &[""]),
+    ];
+    for (value, items) in told {
+        assert_eq!(read(&format!("MachineOf={value}")).peers, items, "{value}");
+    }
+}
+
+#[test]
+fn lines_of_one_key_add_up_with_the_legacy_key_first() {
+    let wanted = read("MachineOf=b.service\nX-ConditionMachineOf=a.service\nMachineOf=\"c\" \"d\"");
+    assert_eq!(wanted.peers, ["a.service", "b.service", "c", "d"]);
+    let wanted = read("Conflicts=b  c\nX-Conflicts=a");
+    assert_eq!(wanted.conflicts, ["a", "b", "c"]);
+}
+
+#[test]
+fn conflicts_are_split_at_white_space_after_expansion_and_replaces_are_not() {
+    let wanted = read("Conflicts=\"%p@*.service  x\"\nConflicts=\nReplaces=a b\nReplaces=%n");
+    assert_eq!(wanted.conflicts, ["app@*.service", "x"]);
+    assert_eq!(wanted.replaces, ["a b", "app@7.service"]);
+}
+
+#[test]
+fn the_first_machine_id_wins_in_the_order_of_keys() {
+    let all = "X-ConditionMachineBootID=boot\nX-ConditionMachineID=old\n";
+    let id = |section: &str| read(section).machine_id;
+    assert_eq!(
+        id(&format!("{all}MachineID=first\nMachineID=second")),
+        Some("first".into())
+    );
+    assert_eq!(id(all), Some("old".into()));
+    assert_eq!(id("X-ConditionMachineBootID=boot"), Some("boot".into()));
+    assert_eq!(id("MachineID="), Some(String::new()));
+    assert_eq!(id("MachineID=%p%i"), Some("app7".into()));
+    assert_eq!(id("MachineBootID=x"), None);
+}
+
+#[test]
+fn metadata_is_read_by_key_and_what_is_malformed_is_left_out() {
+    let wanted = read(
+        "MachineMetadata=\"region=eu\" \"region=us\"\nX-ConditionMachineMetadata=slot=%i\n\
+         MachineMetadata=a=b c=d e=f\nMachineMetadata=a=\nMachineMetadata==b\nMachineMetadata=a\nMachineMetadata= x =y",
+    );
+    let told: Vec<String> = wanted
+        .metadata
+        .iter()
+        .map(|(key, values)| format!("{key}:{values:?}"))
+        .collect();
+    assert_eq!(
+        told,
+        [r#"region:{"eu", "us"}"#, r#"slot:{"7"}"#, r#"x :{"y"}"#]
+    );
+}
+
+#[test]
+fn global_is_what_its_last_item_says() {
+    for value in ["true", "True", "YES", "1", "on", "t", "no\nGlobal=true"] {
+        assert!(read(&format!("Global={value}")).global, "{value}");
+    }
+    for value in ["y", "false", "", "\" true\"", "2", "true\nGlobal=no"] {
+        assert!(!read(&format!("Global={value}")).global, "{value}");
+    }
+}
+
+#[test]
+fn forbidden_combinations_come_in_the_original_order() {
+    let (id, of, conflicts) = ("MachineID=a\n", "MachineOf=p.service\n", "Conflicts=c*\n");
+    let (global, replaces) = ("Global=true\n", "Replaces=r*\n");
+    let told = [
+        (
+            vec![id, of, conflicts, global, replaces],
+            "MachineID cannot be used with Peers",
+        ),
+        (
+            vec![id, conflicts, global, replaces],
+            "MachineID cannot be used with Conflicts",
+        ),
+        (
+            vec![id, global, replaces],
+            "MachineID cannot be used with Global",
+        ),
+        (vec![id, replaces], "MachineID cannot be used with Replaces"),
+        (
+            vec![global, of, replaces],
+            "Global cannot be used with Peers",
+        ),
+        (
+            vec![global, replaces, conflicts],
+            "Global cannot be used with Replaces",
+        ),
+        (
+            vec![conflicts, replaces],
+            "Conflicts cannot be used with Replaces",
+        ),
+    ];
+    for (section, message) in told {
+        assert_eq!(refused(&section.concat()), message);
+    }
+}
+
+#[test]
+fn legal_combinations_are_accepted() {
+    let metadata = "MachineMetadata=a=b\n";
+    for section in [
+        "MachineID=a\n",
+        "MachineOf=p.service\nConflicts=c*\n",
+        "MachineOf=p.service\nReplaces=r*\n",
+        "Global=true\nConflicts=c*\n",
+        "Global=false\nReplaces=r*\nMachineOf=p.service\n",
+    ] {
+        accepted("app.service", &format!("{section}{metadata}"));
+    }
+}
+
+#[test]
+fn a_peer_must_not_be_one_that_is_kept_away() {
+    assert_eq!(
+        refused("MachineOf=p.service\nConflicts=x\nConflicts=p*"),
+        r#"unresolvable requirements: peer "p.service" matches conflict "p*""#
+    );
+    assert_eq!(
+        refused("MachineOf=p.service\nReplaces=p*\nMachineID=a"),
+        r#"unresolvable requirements: peer "p.service" matches replace "p*""#
+    );
+    assert_eq!(
+        refused("MachineOf=%p.service\nConflicts=app.service"),
+        r#"unresolvable requirements: peer "app.service" matches conflict "app.service""#
+    );
+}
+
+#[test]
+fn what_a_stored_unit_is_forgiven_is_refused_at_the_door() {
+    assert_eq!(
+        refused("Bogus=1"),
+        r#"unrecognized requirement in [X-Fleet] section: "Bogus""#
+    );
+    assert_eq!(
+        refused("machineid=1"),
+        r#"unrecognized requirement in [X-Fleet] section: "machineid""#
+    );
+    assert_eq!(
+        refused("MachineMetadata=a=b c=d"),
+        r#"invalid MachineMetadata "a=b c=d": expected key=value"#
+    );
+    assert_eq!(
+        refused("Conflicts=[a"),
+        r#"invalid pattern "[a": syntax error"#
+    );
+    // the original's own rules come first
+    assert_eq!(
+        refused("Bogus=1\nGlobal=1\nMachineOf=x"),
+        "Global cannot be used with Peers"
+    );
+}
+
+#[test]
+fn a_template_is_checked_with_its_specifiers_as_they_stand() {
+    accepted("app@.service", "MachineMetadata=slot=%i");
+    assert_eq!(
+        refused("MachineMetadata=slot=%i="),
+        r#"invalid MachineMetadata "slot=7=": expected key=value"#
+    );
+}

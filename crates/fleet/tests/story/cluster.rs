@@ -1,0 +1,230 @@
+//! A cluster that lines of text change.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fleet::cluster::FileRecord;
+use fleet::schedule::{Change, Plan, Reason, plan, refusals, summary};
+use fleet::{Assignment, Cluster, Event, Machine, MachineId, UnitRecord};
+use unitfile::{Hash, UnitFile, UnitName, UnitOption};
+
+/// The cluster, and the lines that made it.
+#[derive(Default)]
+pub(crate) struct Situation {
+    pub(crate) cluster: Cluster,
+    lines: Vec<String>,
+}
+
+impl fmt::Debug for Situation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{}\n", self.lines.join("\n"))
+    }
+}
+
+impl Situation {
+    /// Takes one line; what it decides is the answer.
+    pub(crate) fn line(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.cluster.revision += 1;
+        self.lines.push(line.to_owned());
+        match words.as_slice() {
+            ["machine", id, metadata @ ..] => self.machine(id, metadata),
+            ["leave", id] => self.apply(Event::Machine(machine_id(id), None)),
+            ["metadata", id, pair] => self.metadata(id, pair),
+            ["unit", name, state, options @ ..] => self.unit(name, state, options),
+            ["set", name, state] => self.set(name, state),
+            ["destroy", name] => self.apply(Event::Unit(unit(name), None)),
+            ["lose-file", name] => self.lose_file(name),
+            ["row", machine, name, state] => self.row(machine, name, state),
+            ["target", name, machine] => {
+                self.apply(Event::Target(unit(name), Some(machine_id(machine))));
+            }
+            ["plan"] => return self.plan(),
+            ["why", name] => return self.why(name),
+            ["show"] => return self.show(),
+            _ => panic!("no such line: {line}"),
+        }
+        String::new()
+    }
+
+    fn apply(&mut self, event: Event) {
+        self.cluster.apply(event);
+    }
+
+    /// The machine joins, or joins again.
+    pub(crate) fn machine(&mut self, id: &str, metadata: &[&str]) {
+        let pairs = metadata.iter().map(|pair| pair.split_once('=').unwrap());
+        let id = machine_id(id);
+        let machine = Machine {
+            id: id.clone(),
+            address: String::new(),
+            metadata: pairs
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+            version: String::new(),
+            boot_id: String::new(),
+            member_since: self.cluster.revision,
+        };
+        self.apply(Event::Machine(id, Some(machine)));
+    }
+
+    fn metadata(&mut self, id: &str, pair: &str) {
+        let (key, value) = pair.split_once('=').unwrap();
+        self.apply(Event::Metadata(
+            machine_id(id),
+            key.into(),
+            Some(value.into()),
+        ));
+    }
+
+    /// Options stand in `[X-Fleet]`; `Text=` makes another file of it.
+    pub(crate) fn unit(&mut self, name: &str, state: &str, options: &[&str]) {
+        let options = options.iter().map(|pair| option(pair)).collect();
+        let file = UnitFile::from_options(options).unwrap();
+        let hash = file.hash();
+        let record = FileRecord {
+            file: Arc::new(file),
+            revision: self.cluster.revision,
+        };
+        let desired = state.parse().unwrap();
+        self.apply(Event::File(hash, Some(record)));
+        self.apply(Event::Unit(unit(name), Some(UnitRecord { hash, desired })));
+    }
+
+    fn set(&mut self, name: &str, state: &str) {
+        let hash = self.cluster.units[name].hash;
+        let desired = state.parse().unwrap();
+        self.apply(Event::Unit(unit(name), Some(UnitRecord { hash, desired })));
+    }
+
+    fn lose_file(&mut self, name: &str) {
+        let hash = self.cluster.units[name].hash;
+        self.apply(Event::File(hash, None));
+    }
+
+    fn row(&mut self, machine: &str, name: &str, state: &str) {
+        let known = self.cluster.units.get(name).map(|unit| unit.hash);
+        let assignment = Assignment {
+            hash: known.unwrap_or(Hash::of("")),
+            desired: state.parse().unwrap(),
+        };
+        self.apply(Event::Scheduled(
+            machine_id(machine),
+            unit(name),
+            Some(assignment),
+        ));
+    }
+
+    fn plan(&mut self) -> String {
+        let planned = plan(&self.cluster);
+        self.commit(&planned);
+        let again = plan(&self.cluster).changes;
+        assert!(again.is_empty(), "planning the outcome again: {again:?}");
+        let changes = planned.changes.iter().map(|change| self.told(change));
+        let waiting = planned.waiting.iter().map(|unit| self.told_waiting(unit));
+        let lines: String = changes.chain(waiting).collect();
+        if lines.is_empty() {
+            "nothing changes\n".into()
+        } else {
+            lines
+        }
+    }
+
+    pub(crate) fn commit(&mut self, plan: &Plan) {
+        self.lines.push("plan".to_owned());
+        for event in plan.changes.iter().flat_map(Change::events) {
+            self.apply(event);
+        }
+    }
+
+    fn told_waiting(&self, unit: &UnitName) -> String {
+        let why = summary(&refusals(&self.cluster, unit), self.cluster.machines.len());
+        format!("waiting   {unit:<16} {why}\n")
+    }
+
+    fn why(&self, name: &str) -> String {
+        let refusals = refusals(&self.cluster, &unit(name));
+        let lines = refusals
+            .iter()
+            .map(|(machine, refusal)| format!("{machine}: {refusal}\n"));
+        lines.collect()
+    }
+
+    fn show(&self) -> String {
+        let machines = self.cluster.schedule.iter().map(|(id, rows)| {
+            let rows = rows
+                .iter()
+                .map(|(unit, row)| format!(" {unit}={}", row.desired));
+            format!("{id}:{}\n", rows.collect::<String>())
+        });
+        machines.collect()
+    }
+
+    fn told(&self, change: &Change) -> String {
+        match change {
+            Change::Assign {
+                unit,
+                machine,
+                assignment,
+                global,
+            } => {
+                let desired = assignment.desired;
+                let global = if *global { " global" } else { "" };
+                format!("assign    {unit:<16} -> {machine}  {desired}{global}\n")
+            }
+            Change::Move {
+                unit,
+                from,
+                to,
+                reason,
+                ..
+            } => {
+                format!(
+                    "move      {unit:<16} {from} -> {to}  ({})\n",
+                    told_reason(reason)
+                )
+            }
+            Change::Unassign {
+                unit,
+                machine,
+                reason,
+                ..
+            } => {
+                format!(
+                    "unassign  {unit:<16} <- {machine}  ({})\n",
+                    told_reason(reason)
+                )
+            }
+            Change::Untarget { unit } => format!("untarget  {unit}\n"),
+            Change::Dismiss { machine } => format!("dismiss   {machine}\n"),
+            Change::Collect { file, .. } => format!("collect   {}\n", file.short()),
+            Change::Admit { machine, .. } => format!("admit     {machine}\n"),
+        }
+    }
+}
+
+fn told_reason(reason: &Reason) -> String {
+    match reason {
+        Reason::NotWanted => "not wanted".into(),
+        Reason::MachineGone => "machine gone".into(),
+        Reason::Refused(refusal) => refusal.to_string(),
+    }
+}
+
+fn option(pair: &str) -> UnitOption {
+    let (name, value) = pair.split_once('=').unwrap();
+    let section = if name == "Text" { "Unit" } else { "X-Fleet" };
+    UnitOption {
+        section: section.into(),
+        name: name.into(),
+        value: value.into(),
+    }
+}
+
+pub(crate) fn unit(name: &str) -> UnitName {
+    UnitName::parse(name).unwrap()
+}
+
+pub(crate) fn machine_id(id: &str) -> MachineId {
+    MachineId::parse(id).unwrap()
+}

@@ -1,0 +1,4 @@
+//! What stories are told with.
+
+pub(crate) mod agent;
+pub(crate) mod cluster;

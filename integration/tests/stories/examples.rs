@@ -9,9 +9,14 @@ use crate::told::stories;
 
 fn copy_examples(cluster: &Cluster) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../unitfiles/examples");
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+    for entry in
+        std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?
+    {
         let entry = entry?;
-        cluster.write_unit(&entry.file_name().to_string_lossy(), &std::fs::read_to_string(entry.path())?)?;
+        cluster.write_unit(
+            &entry.file_name().to_string_lossy(),
+            &std::fs::read_to_string(entry.path())?,
+        )?;
     }
     Ok(())
 }

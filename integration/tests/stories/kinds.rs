@@ -12,7 +12,10 @@ const MARK: &str = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo ran >>/r
 fn wait_for_mark(cluster: &Cluster, machine: &str) -> Result<()> {
     let machine = cluster.machine(machine)?;
     wait_for("the service to have run", Duration::from_secs(20), || {
-        machine.read_file("/root/mark").map(drop).map_err(|error| format!("{error:#}"))
+        machine
+            .read_file("/root/mark")
+            .map(drop)
+            .map_err(|error| format!("{error:#}"))
     })
 }
 

@@ -1,5 +1,12 @@
 //! Stories told on real machines. They need root; `cargo xtask test` runs them.
 #![allow(clippy::unwrap_used)]
 
+mod care;
+mod examples;
+mod kinds;
 mod lab;
+mod life;
+mod loss;
+mod placement;
 mod setup;
+mod told;

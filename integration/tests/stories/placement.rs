@@ -9,7 +9,11 @@ use crate::told::{SLEEP, stories};
 
 /// The machines of a unit, once it is active on `count` of them.
 fn homes(rows: &[Row], count: usize) -> Option<BTreeSet<String>> {
-    let active: BTreeSet<String> = rows.iter().filter(|row| row.active == "active").map(|row| row.machine.clone()).collect();
+    let active: BTreeSet<String> = rows
+        .iter()
+        .filter(|row| row.active == "active")
+        .map(|row| row.machine.clone())
+        .collect();
     (active.len() == count && rows.len() == count).then_some(active)
 }
 

@@ -1,7 +1,7 @@
 //! What the stories share: a cluster to tell them on, and both kinds of records to tell them with.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use integration::{Backing, Cluster, Fleet, Lab};
@@ -44,8 +44,16 @@ pub(crate) fn tell(
     backing: Backing,
     story: fn(&mut Cluster) -> Result<()>,
 ) -> Result<()> {
-    let mut cluster = cluster(&name.replace('_', "-"), machines, backing)?;
+    let mut cluster = cluster(&lab_name(name), machines, backing)?;
     story(&mut cluster).with_context(|| format!("on {backing}\n{}", cluster.logs()))
+}
+
+/// Names of labs are short: the beginning of the story's and the letter of its backing.
+fn lab_name(story: &str) -> String {
+    let name = story.replace('_', "-");
+    let (stem, backing) = name.split_at(name.len() - 2);
+    let stem = stem.get(..18).unwrap_or(stem).trim_end_matches('-');
+    format!("{stem}{backing}")
 }
 
 /// Every unit with the machine it is on and its main process: what must not change when nothing should be touched.
@@ -59,9 +67,20 @@ pub(crate) fn witnesses(cluster: &Cluster) -> Result<BTreeMap<String, (String, S
         .collect()
 }
 
-/// When a unit last became active, by the clock that all machines of the lab share.
-pub(crate) fn active_since(cluster: &Cluster, machine: &str, unit: &str) -> Result<SystemTime> {
-    let text = cluster.machine(machine)?.property(unit, "ActiveEnterTimestamp")?;
-    let micros: u64 = text.trim_start_matches('@').parse().with_context(|| format!("{unit}: {text:?}"))?;
-    Ok(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+/// Seconds since this host booted: by the clock that all machines of the lab share.
+pub(crate) fn now() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/uptime").context("reading /proc/uptime")?;
+    let seconds = text.split(' ').next().unwrap_or_default();
+    seconds
+        .parse()
+        .with_context(|| format!("/proc/uptime: {text:?}"))
+}
+
+/// When a unit last became active, in seconds by the same clock.
+pub(crate) fn active_since(cluster: &Cluster, machine: &str, unit: &str) -> Result<f64> {
+    let text = cluster
+        .machine(machine)?
+        .property(unit, "ActiveEnterTimestampMonotonic")?;
+    let micros: f64 = text.parse().with_context(|| format!("{unit}: {text:?}"))?;
+    Ok(micros / 1e6)
 }

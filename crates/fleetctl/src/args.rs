@@ -1,0 +1,337 @@
+//! The command line: flags, commands, their help. What they do stands in `commands`.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::environment::with_environment;
+use crate::{argv, endpoint};
+
+/// Controls the units of a fleet of systemd machines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fleetctl",
+    about = concat!("Controls the units of a fleet of systemd machines (version ", env!("CARGO_PKG_VERSION"), ")"),
+    after_help = EXAMPLES,
+    infer_subcommands = true,
+    args_override_self = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// What goes with every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do; help if there is nothing.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fleetctl start hello.service                 submit ./hello.service, schedule it, start it, wait until it runs
+  fleetctl start web@{1..5}                    five instances of the template ./web@.service
+  fleetctl list-units --fields=unit,machine    where everything is
+  fleetctl destroy hello.service               stop it and forget it
+  fleetctl --endpoint http://10.0.0.1:49153 list-machines
+
+Every option above has an environment variable: FLEETCTL_ENDPOINT for --endpoint, and so on.
+A command may be cut short as long as it is unique: `fleetctl list-m`.";
+
+/// Flags that stand before or after any command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where the API is: unix:///PATH, http://HOST:PORT or https://HOST:PORT
+    #[arg(long, global = true, value_name = "URL", default_value = endpoint::DEFAULT)]
+    pub(crate) endpoint: String,
+    /// Certificates to trust instead of the system's (PEM)
+    #[arg(long, global = true, value_name = "FILE", alias = "etcd-cafile")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Our certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", alias = "etcd-certfile")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// The key of our certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", alias = "etcd-keyfile")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Trust any server certificate
+    #[arg(long, global = true)]
+    pub(crate) insecure_skip_tls_verify: bool,
+    /// Seconds to wait for a connection, and for the head of an answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub(crate) request_timeout: f64,
+    /// Show each request on stderr
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    /// Print the version
+    #[arg(short = 'v', long, global = true)]
+    pub(crate) version: bool,
+    /// Flags of the original that mean nothing here, or nothing yet.
+    #[command(flatten)]
+    pub(crate) original: Original,
+}
+
+/// Flags of the original that are accepted for the sake of scripts.
+#[derive(Debug, Args)]
+pub(crate) struct Original {
+    /// `API`; anything else is refused.
+    #[arg(long, global = true, hide = true, default_value = "API")]
+    pub(crate) driver: String,
+    /// An SSH bastion; refused if not empty.
+    #[arg(long, global = true, hide = true)]
+    pub(crate) tunnel: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    ssh_username: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    ssh_timeout: Option<f64>,
+    #[arg(long, global = true, hide = true)]
+    strict_host_key_checking: bool,
+    #[arg(long, global = true, hide = true)]
+    known_hosts_file: Option<PathBuf>,
+    #[arg(long, global = true, hide = true)]
+    etcd_key_prefix: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    experimental_api: bool,
+}
+
+/// The commands, in the order in which a unit meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Give unit files to the cluster
+    #[command(after_help = "Example:\n  fleetctl submit units/*.service")]
+    Submit(Submit),
+    /// Schedule units on machines without starting them
+    #[command(after_help = "Example:\n  fleetctl load hello.service")]
+    Load(Bring),
+    /// Schedule units on machines and start them there
+    #[command(after_help = START_HELP)]
+    Start(Bring),
+    /// Stop units; they stay on their machines
+    #[command(after_help = "Example:\n  fleetctl stop hello.service")]
+    Stop(Withdraw),
+    /// Stop units and take them off their machines; the cluster still knows them
+    #[command(after_help = "Example:\n  fleetctl unload hello.service")]
+    Unload(Withdraw),
+    /// Stop units and forget them
+    #[command(
+        after_help = "Example:\n  fleetctl destroy $(fleetctl list-unit-files --fields=unit --no-legend)"
+    )]
+    Destroy(Withdraw),
+    /// Print a unit file as the cluster has it
+    #[command(after_help = "Example:\n  fleetctl cat hello.service > hello.service")]
+    Cat(Cat),
+    /// List what runs, machine by machine
+    #[command(after_help = "Fields: unit, machine, active, sub, load, hash")]
+    ListUnits(ListUnits),
+    /// List the units that the cluster knows
+    #[command(after_help = "Fields: unit, hash, dstate, state, target, global, desc")]
+    ListUnitFiles(ListUnitFiles),
+    /// List the machines of the cluster
+    #[command(after_help = "Fields: machine, ip, metadata")]
+    ListMachines(ListMachines),
+    /// Print the version
+    Version(Ignored),
+    /// Join stdin and stdout with a unix socket; serves other fleetctls' --tunnel
+    #[command(hide = true)]
+    FdForward(FdForward),
+    /// Deprecated
+    #[command(hide = true)]
+    Verify(Ignored),
+}
+
+const START_HELP: &str = "\
+Waits until systemd has started each unit. A unit that fails, and one that no machine takes, end the
+wait with an error; --block-attempts=N waits N times two seconds at most, --no-block not at all.
+
+Examples:
+  fleetctl start hello.service
+  fleetctl start --replace hello.service       with a changed ./hello.service
+  fleetctl start --no-block units/*.service";
+
+/// `submit`.
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// Units: names, or paths of unit files
+    pub(crate) units: Vec<String>,
+    /// Shared with load and start.
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Accepted as on other commands; there is nothing to wait for.
+    #[command(flatten)]
+    blocking: HiddenBlocking,
+}
+
+/// `load` and `start`.
+#[derive(Debug, Args)]
+pub(crate) struct Bring {
+    /// Units: names, or paths of unit files
+    pub(crate) units: Vec<String>,
+    /// Shared with submit.
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// How long to wait.
+    #[command(flatten)]
+    pub(crate) blocking: Blocking,
+}
+
+/// `stop`, `unload` and `destroy`.
+#[derive(Debug, Args)]
+pub(crate) struct Withdraw {
+    /// Units
+    pub(crate) units: Vec<String>,
+    /// How long to wait.
+    #[command(flatten)]
+    pub(crate) blocking: Blocking,
+}
+
+/// How commands that send unit files treat those that are there already.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// Replace units whose file differs from the local one
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[arg(long, hide = true)]
+    sign: bool,
+}
+
+/// How long a command waits.
+#[derive(Debug, Args)]
+pub(crate) struct Blocking {
+    /// Wait N times two seconds at most; 0 or less is without limit
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    pub(crate) block_attempts: i64,
+    /// Do not wait
+    #[arg(long)]
+    pub(crate) no_block: bool,
+}
+
+/// [`Blocking`] on commands that do not wait.
+#[derive(Debug, Args)]
+struct HiddenBlocking {
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    block_attempts: Option<i64>,
+    #[arg(long, hide = true)]
+    no_block: bool,
+}
+
+/// `cat`.
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    /// The unit
+    pub(crate) units: Vec<String>,
+}
+
+/// `list-units`.
+#[derive(Debug, Args)]
+pub(crate) struct ListUnits {
+    /// Columns, separated by commas
+    #[arg(long, default_value = "unit,machine,active,sub")]
+    pub(crate) fields: String,
+    /// How to print.
+    #[command(flatten)]
+    pub(crate) table: Table,
+}
+
+/// `list-unit-files`.
+#[derive(Debug, Args)]
+pub(crate) struct ListUnitFiles {
+    /// Columns, separated by commas
+    #[arg(long, default_value = "unit,hash,dstate,state,target")]
+    pub(crate) fields: String,
+    /// How to print.
+    #[command(flatten)]
+    pub(crate) table: Table,
+}
+
+/// `list-machines`.
+#[derive(Debug, Args)]
+pub(crate) struct ListMachines {
+    /// Columns, separated by commas
+    #[arg(long, default_value = "machine,ip,metadata")]
+    pub(crate) fields: String,
+    /// How to print.
+    #[command(flatten)]
+    pub(crate) table: Table,
+}
+
+/// How a list is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Table {
+    /// Do not shorten ids and hashes
+    #[arg(short = 'l', long, alias = "l")]
+    pub(crate) full: bool,
+    /// Leave the header out
+    #[arg(long)]
+    pub(crate) no_legend: bool,
+    #[command(flatten)]
+    ignored: Ignored,
+}
+
+/// `fd-forward`.
+#[derive(Debug, Args)]
+pub(crate) struct FdForward {
+    /// The socket's path
+    pub(crate) sockets: Vec<PathBuf>,
+}
+
+/// Arguments that are accepted where none is wanted.
+#[derive(Debug, Args)]
+pub(crate) struct Ignored {
+    #[arg(hide = true)]
+    ignored: Vec<String>,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// Clap's, which are also how it asks for help and version to be printed.
+    pub(crate) fn read(
+        args: impl Iterator<Item = std::ffi::OsString>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = Self::definition();
+        let args = argv::normalise(args, &command);
+        Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)
+    }
+
+    /// The definition, environment included: an empty variable is as good as none.
+    pub(crate) fn definition() -> clap::Command {
+        Cli::command()
+            .mut_args(|arg| with_environment(go_bool(arg)))
+            .mut_subcommands(|command| command.mut_args(go_bool))
+    }
+}
+
+/// A bool that takes a value as Go's do: `--full`, `--full=true`, `--full=false`.
+fn go_bool(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) || arg.get_id() == "version" {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .default_value("false")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+        .value_name("BOOL")
+        .value_parser(BoolishValueParser::new())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_owned())?;
+    let usable = seconds > 0.0 && seconds <= 86_400.0;
+    if usable {
+        Ok(seconds)
+    } else {
+        Err("expected more than 0 and at most 86400 seconds".to_owned())
+    }
+}

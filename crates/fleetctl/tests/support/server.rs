@@ -1,0 +1,255 @@
+//! The API of a [`Cluster`] on a unix socket: v1 alone, or v1 and v2. Keeps a list of the requests.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fleet::v1;
+use fleet::v2::{PutResults, PutUnits, UnitStatus, WatchUnits};
+use futures_util::{StreamExt, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::net::UnixListener;
+
+use super::cluster::Cluster;
+
+/// What the server can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// How requests are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Mood {
+    #[default]
+    Normal,
+    /// Watches end after their first lines.
+    Brief,
+    /// Not at all.
+    Silent,
+    /// With this error.
+    Broken(u16, String),
+}
+
+/// What requests see and leave behind.
+pub(crate) struct Shared {
+    pub(crate) version: Version,
+    pub(crate) cluster: Mutex<Cluster>,
+    pub(crate) requests: Mutex<Vec<String>>,
+    pub(crate) mood: Mutex<Mood>,
+    /// Items in a page of API v1.
+    pub(crate) page: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(version: Version) -> Arc<Self> {
+        Arc::new(Shared {
+            version,
+            cluster: Mutex::default(),
+            requests: Mutex::default(),
+            mood: Mutex::default(),
+            page: 3,
+        })
+    }
+}
+
+/// Serves on `path` until the runtime ends.
+pub(crate) async fn serve(path: &Path, shared: Arc<Shared>) {
+    let listener = UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let shared = Arc::clone(&shared);
+            let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+            // a client that goes away breaks its connection; that is no concern of the server's
+            let mut http = http1::Builder::new();
+            // an fd-forward whose stdin has ended still wants its answer
+            http.half_close(true);
+            tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+}
+
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answer, Infallible> {
+    let (method, uri) = (request.method().clone(), request.uri().to_string());
+    shared
+        .requests
+        .lock()
+        .unwrap()
+        .push(format!("{method} {uri}"));
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let mood = shared.mood.lock().unwrap().clone();
+    match mood {
+        Mood::Normal | Mood::Brief => {}
+        Mood::Silent => std::future::pending().await,
+        Mood::Broken(code, message) => return Ok(error(code, &message)),
+    }
+    Ok(match uri.strip_prefix("/fleet/v2/") {
+        Some(path) if shared.version == Version::V2 => v2(path, &body, shared),
+        Some(_) => plain(404, "404 page not found\n"),
+        None => v1(
+            &method,
+            uri.trim_start_matches("/fleet/v1/"),
+            &body,
+            &shared,
+        ),
+    })
+}
+
+fn v2(path: &str, body: &[u8], shared: Arc<Shared>) -> Answer {
+    match path {
+        "units" => {
+            let units: PutUnits = serde_json::from_slice(body).unwrap();
+            let mut cluster = shared.cluster.lock().unwrap();
+            json(&PutResults {
+                results: units.units.iter().map(|unit| cluster.put(unit)).collect(),
+            })
+        }
+        "watch" => {
+            let names: WatchUnits = serde_json::from_slice(body).unwrap();
+            watch(names.units, shared)
+        }
+        _ => plain(404, "404 page not found\n"),
+    }
+}
+
+/// A line for each unit, then one for each that changes.
+fn watch(names: Vec<String>, shared: Arc<Shared>) -> Answer {
+    let told: Vec<UnitStatus> = Vec::new();
+    let frames = if *shared.mood.lock().unwrap() == Mood::Brief {
+        1
+    } else {
+        usize::MAX
+    };
+    let lines = stream::unfold(
+        (names, shared, told),
+        |(names, shared, mut told)| async move {
+            loop {
+                let now: Vec<UnitStatus> = names
+                    .iter()
+                    .map(|name| shared.cluster.lock().unwrap().status(name))
+                    .collect();
+                let news: Vec<String> = now
+                    .iter()
+                    .filter(|status| !told.contains(status))
+                    .map(line)
+                    .collect();
+                told = now;
+                if !news.is_empty() {
+                    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(news.concat())));
+                    return Some((frame, (names, shared, told)));
+                }
+                // the cluster's clock: units change by themselves as time passes
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        },
+    );
+    Response::new(StreamBody::new(lines.take(frames)).boxed_unsync())
+}
+
+fn line(status: &UnitStatus) -> String {
+    serde_json::to_string(status).unwrap() + "\n"
+}
+
+fn v1(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Answer {
+    let mut cluster = shared.cluster.lock().unwrap();
+    let (resource, query) = path.split_once('?').unwrap_or((path, ""));
+    let decoded = resource.replace("%40", "@");
+    let unit = decoded.strip_prefix("units/");
+    match (method.as_str(), unit, resource) {
+        ("GET", Some(name), _) => cluster
+            .unit(name)
+            .map_or_else(|| error(404, "unit does not exist"), |unit| json(&unit)),
+        ("PUT", Some(_), _) => {
+            let result = cluster.put(&serde_json::from_slice(body).unwrap());
+            if result.code < 300 {
+                plain(result.code, "")
+            } else {
+                error(result.code, &result.message)
+            }
+        }
+        ("DELETE", Some(name), _) if cluster.delete(name) => plain(204, ""),
+        ("DELETE", Some(_), _) => error(404, "unit does not exist"),
+        ("GET", None, "units") => {
+            let (units, next_page_token) = page(cluster.units(), query, shared.page);
+            json(&v1::UnitPage {
+                units,
+                next_page_token,
+            })
+        }
+        ("GET", None, "state") => {
+            let mut states = cluster.states();
+            let wanted = parameter(query, "unitName").replace("%40", "@");
+            states.retain(|state| wanted.is_empty() || state.name == wanted);
+            let (states, next_page_token) = page(states, query, shared.page);
+            json(&v1::UnitStatePage {
+                states,
+                next_page_token,
+            })
+        }
+        ("GET", None, "machines") => {
+            let (machines, next_page_token) = page(
+                cluster.machines.values().cloned().collect(),
+                query,
+                shared.page,
+            );
+            json(&v1::MachinePage {
+                machines,
+                next_page_token,
+            })
+        }
+        _ => plain(404, "404 page not found\n"),
+    }
+}
+
+fn page<T>(all: Vec<T>, query: &str, size: usize) -> (Vec<T>, String) {
+    let start: usize = parameter(query, "nextPageToken")
+        .trim_end_matches("%3D")
+        .parse()
+        .unwrap_or(0);
+    let more = start + size < all.len();
+    let token = if more {
+        format!("{}=", start + size)
+    } else {
+        String::new()
+    };
+    (all.into_iter().skip(start).take(size).collect(), token)
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> &'a str {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .next()
+        .unwrap_or_default()
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    plain(200, &serde_json::to_string(value).unwrap())
+}
+
+fn error(code: u16, message: &str) -> Answer {
+    let detail = v1::ErrorDetail {
+        code,
+        message: message.to_owned(),
+    };
+    let body = serde_json::to_string(&v1::ErrorBody { error: detail }).unwrap();
+    plain(code, &body)
+}
+
+fn plain(code: u16, body: &str) -> Answer {
+    let mut answer = Response::new(Full::from(body.to_owned()).boxed_unsync());
+    *answer.status_mut() = hyper::StatusCode::from_u16(code).unwrap();
+    answer
+}

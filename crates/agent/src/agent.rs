@@ -1,0 +1,175 @@
+//! One machine's agent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use fleet::UnitState;
+use registry::{Membership, Registry};
+use tokio::sync::watch;
+use unitfile::UnitName;
+
+use crate::batch::Batch;
+use crate::failure::chain;
+use crate::files::{Directories, FileError, UnitFiles};
+use crate::orders;
+use crate::outbox::Outbox;
+use crate::round::Rounds;
+use crate::systemd::{Status, Systemd, SystemdError};
+
+/// The role that makes one machine's systemd match its part of the schedule.
+#[derive(Debug)]
+pub struct Agent<S> {
+    pub(crate) registry: Registry,
+    pub(crate) systemd: S,
+    pub(crate) files: UnitFiles,
+    /// Whether systemd looks for unit files where we write them.
+    pub(crate) in_unit_path: bool,
+    pub(crate) outbox: Outbox,
+    pub(crate) counters: Counters,
+}
+
+/// What the agent has done since it was made.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Start jobs ordered.
+    pub starts: AtomicU64,
+    /// Stop jobs ordered.
+    pub stops: AtomicU64,
+    /// daemon-reloads ordered.
+    pub reloads: AtomicU64,
+    /// Orders that failed.
+    pub failures: AtomicU64,
+}
+
+/// Why an agent cannot begin its work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Its directories cannot be used.
+    #[error("preparing the agent's directories")]
+    Files(#[from] FileError),
+    /// systemd cannot be asked.
+    #[error("asking systemd for its unit path")]
+    Systemd(#[from] SystemdError),
+}
+
+impl<S: Systemd> Agent<S> {
+    /// Makes the directories where they are missing, and touches nothing else.
+    ///
+    /// # Errors
+    /// The directories cannot be made, or systemd cannot be asked.
+    pub async fn new(
+        registry: Registry,
+        systemd: S,
+        directories: Directories,
+    ) -> Result<Arc<Self>, AgentError> {
+        let in_unit_path = systemd.unit_path().await?.contains(&directories.units);
+        Ok(Arc::new(Agent {
+            registry,
+            systemd,
+            files: UnitFiles::open(directories)?,
+            in_unit_path,
+            outbox: Outbox::default(),
+            counters: Counters::default(),
+        }))
+    }
+
+    /// Works until the future is dropped, which stops no unit and undoes nothing. Goes on with every new
+    /// membership that `memberships` brings; while one is lost, units run on and changes wait.
+    ///
+    /// # Errors
+    /// The records of earlier work cannot be read: to begin without them would leave units running that
+    /// nobody watches.
+    pub async fn run(
+        self: &Arc<Self>,
+        memberships: watch::Receiver<Membership>,
+    ) -> Result<(), AgentError> {
+        let mut rounds = Rounds::adopt(self, memberships.clone()).await?;
+        let publish = self.outbox.publish(memberships);
+        tokio::join!(Box::pin(rounds.run()), Box::pin(publish));
+        Ok(())
+    }
+
+    /// Leaves in good order: stops all units of ours side by side, waits for their ends for `bound` at most,
+    /// and removes their files. Gives the units that would not go down in time; their files stay, for the
+    /// next start of the agent to deal with. To be called when [`Agent::run`] has ended.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub async fn leave(
+        self: &Arc<Self>,
+        bound: Duration,
+    ) -> Result<BTreeSet<UnitName>, AgentError> {
+        let mut left: BTreeSet<UnitName> = self.files.scan()?.into_keys().collect();
+        let mut down = Vec::new();
+        let stops = orders::stop(
+            self,
+            left.iter().cloned().collect(),
+            |name, result| match result {
+                Ok(_) => down.push(name),
+                Err(failure) => {
+                    tracing::warn!(unit = %name, problem = failure.problem, "not stopped")
+                }
+            },
+        );
+        if tokio::time::timeout(bound, stops).await.is_err() {
+            tracing::warn!(?bound, "some units did not stop in time");
+        }
+        let batch = Batch {
+            removes: down,
+            ..Batch::default()
+        };
+        let removed = Box::pin(batch.prepare(self)).await;
+        left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
+        Ok(left)
+    }
+
+    /// The state of each unit as the cluster should know it.
+    pub fn states(&self) -> BTreeMap<UnitName, UnitState> {
+        self.outbox.states()
+    }
+
+    /// The units whose newest state has not been published yet.
+    pub fn unpublished(&self) -> BTreeSet<UnitName> {
+        self.outbox.waiting()
+    }
+
+    /// What the agent has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// systemd, as the agent reaches it.
+    pub fn systemd(&self) -> &S {
+        &self.systemd
+    }
+
+    /// The state of `names`, asked for until systemd answers. One that it will not speak of is left out.
+    pub(crate) async fn look(&self, names: &[UnitName]) -> BTreeMap<UnitName, Status> {
+        loop {
+            match self.systemd.states(names).await {
+                Ok(states) => return states,
+                Err(error) if !error.is_transient() => return self.look_one_by_one(names).await,
+                Err(error) => tracing::warn!(error = %chain(&error), "asking for unit states"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn look_one_by_one(&self, names: &[UnitName]) -> BTreeMap<UnitName, Status> {
+        let mut states = BTreeMap::new();
+        for name in names {
+            match self.systemd.states(std::slice::from_ref(name)).await {
+                Ok(state) => states.extend(state),
+                Err(error) => {
+                    tracing::warn!(unit = %name, error = %chain(&error), "asking for its state");
+                }
+            }
+        }
+        states
+    }
+}
+
+/// The pause after systemd did not answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);

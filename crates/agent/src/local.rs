@@ -1,0 +1,223 @@
+//! What this machine has of one unit: its file, what systemd says, and how the last attempt went.
+
+use std::time::Duration;
+
+use fleet::converge::LocalUnit;
+use fleet::{Assignment, DesiredState, UnitState};
+use registry::Backoff;
+use tokio::time::Instant;
+use unitfile::{Hash, UnitName};
+
+use crate::batch::Outcome;
+use crate::failure::Failure;
+use crate::files::Found;
+use crate::systemd::{JobResult, Status};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// One unit on this machine.
+#[derive(Debug, Default)]
+pub(crate) struct Local {
+    /// Which file of ours is there.
+    pub(crate) file: Option<Hash>,
+    /// Whether systemd was asked to start it since the machine booted.
+    pub(crate) launched: bool,
+    /// What systemd said last.
+    pub(crate) status: Option<Status>,
+    /// An order for it is under way.
+    pub(crate) busy: bool,
+    /// The assignment that the last order was given for.
+    ordered: Option<Assignment>,
+    /// Started after systemd said it last: it may be up by now.
+    may_be_up: bool,
+    /// What went wrong with the last order; empty if nothing did.
+    problem: String,
+    /// What went wrong when it last started; empty if nothing did.
+    start_problem: String,
+    /// What went wrong with the links of its file; empty if nothing did.
+    link_problem: String,
+    /// The assignment with which something went wrong for good.
+    failed: Option<Assignment>,
+    /// When to try again what went wrong for the moment.
+    retry: Option<Retry>,
+}
+
+#[derive(Debug)]
+struct Retry {
+    /// None if it is due.
+    at: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl From<Found> for Local {
+    fn from(found: Found) -> Local {
+        Local {
+            file: found.hash,
+            launched: found.launched,
+            ..Local::default()
+        }
+    }
+}
+
+impl Local {
+    /// How [`fleet::converge::steps`] sees it.
+    pub(crate) fn seen(&self) -> LocalUnit {
+        LocalUnit {
+            file: self.file,
+            launched: self.launched,
+            active: self.is_up(),
+            busy: self.busy || self.rests_until().is_some(),
+            failed: self.failed.clone(),
+        }
+    }
+
+    /// When it is to be tried again; none if nothing waits for that.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        self.retry.as_ref()?.at
+    }
+
+    /// Whether it runs, or is on its way up or down, or may be.
+    fn is_up(&self) -> bool {
+        let up = self.status.as_ref().is_none_or(Status::is_up);
+        self.file.is_some() && (up || self.may_be_up)
+    }
+
+    /// It shall be as `assignment` says: forgets what went wrong with another one, and tells whether there was
+    /// something. What rested long enough may be tried again.
+    pub(crate) fn assigned(&mut self, assignment: Option<&Assignment>, now: Instant) -> bool {
+        let trouble = self.failed.is_some() || self.retry.is_some();
+        if trouble && self.ordered.as_ref() != assignment {
+            (self.failed, self.retry) = (None, None);
+            self.problem.clear();
+            return true;
+        }
+        if let Some(retry) = &mut self.retry {
+            retry.at = retry.at.filter(|at| *at > now);
+        }
+        false
+    }
+
+    /// An order is given, because of `assignment`.
+    pub(crate) fn ordered(&mut self, assignment: Option<&Assignment>) {
+        self.busy = true;
+        self.ordered = assignment.cloned();
+    }
+
+    /// It is down, by an order of ours.
+    pub(crate) fn stopped(&mut self, status: Status) {
+        self.launched = false;
+        self.look(status);
+        self.start_problem.clear();
+        self.succeeded();
+    }
+
+    /// systemd took the order to start it.
+    pub(crate) fn started(&mut self) {
+        (self.launched, self.may_be_up) = (true, true);
+        self.succeeded();
+    }
+
+    /// Its file is as ordered; the order to `start` it follows, or none.
+    pub(crate) fn prepared(&mut self, outcome: Outcome, start: bool) {
+        match outcome {
+            Outcome::Removed => *self = Local::default(),
+            Outcome::Written(hash, problem) => {
+                self.file = Some(hash);
+                self.link_problem = problem.unwrap_or_default();
+            }
+            Outcome::Kept => {}
+        }
+        self.start_problem.clear();
+        if !start {
+            self.succeeded();
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.busy = false;
+        self.problem.clear();
+        (self.failed, self.retry) = (None, None);
+    }
+
+    /// An order failed.
+    pub(crate) fn failed(&mut self, name: &UnitName, failure: Failure) {
+        self.busy = false;
+        if self.problem != failure.problem {
+            tracing::warn!(unit = %name, problem = failure.problem, "order failed");
+        }
+        self.problem = failure.problem;
+        if failure.transient {
+            self.rest();
+        } else {
+            self.failed.clone_from(&self.ordered);
+        }
+    }
+
+    /// A start job ended.
+    pub(crate) fn start_ended(&mut self, name: &UnitName, result: &JobResult) {
+        match result {
+            JobResult::Failed(word) => {
+                tracing::warn!(unit = %name, result = word, "start job failed");
+                self.start_problem = format!("start job failed: {word}");
+            }
+            JobResult::Done => self.start_problem.clear(),
+            JobResult::Canceled | JobResult::Skipped | JobResult::Lost => {}
+        }
+    }
+
+    /// systemd says something new; tells whether the unit came up or went down. One that came up in the end,
+    /// by its `Restart=` say, is well.
+    pub(crate) fn look(&mut self, status: Status) -> bool {
+        let before = self.is_up();
+        if status.active == "active" {
+            self.start_problem.clear();
+        }
+        self.may_be_up = false;
+        self.status = Some(status);
+        self.is_up() != before
+    }
+
+    /// What to publish; nothing while nothing is known.
+    pub(crate) fn state(&self, assignment: Option<&Assignment>) -> Option<UnitState> {
+        let hash = self.file.or(assignment.map(|assignment| assignment.hash))?;
+        let nothing = || ["not-found", "inactive", "dead"].map(str::to_owned);
+        let [load, active, sub] = match (&self.status, self.file) {
+            (Some(status), Some(_)) => {
+                [&status.load, &status.active, &status.sub].map(String::clone)
+            }
+            (_, None) if !self.problem.is_empty() => nothing(),
+            _ => return None,
+        };
+        let (current, problem) = (self.current(), self.problem().to_owned());
+        Some(UnitState {
+            load,
+            active,
+            sub,
+            hash,
+            current,
+            problem,
+        })
+    }
+
+    fn problem(&self) -> &str {
+        let problems = [&self.problem, &self.start_problem, &self.link_problem];
+        let some = problems.into_iter().find(|problem| !problem.is_empty());
+        some.map_or("", String::as_str)
+    }
+
+    fn current(&self) -> DesiredState {
+        match self.file {
+            Some(_) if self.launched => DesiredState::Launched,
+            Some(_) => DesiredState::Loaded,
+            None => DesiredState::Inactive,
+        }
+    }
+
+    fn rest(&mut self) {
+        let fresh = || Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = self.retry.take().map_or_else(fresh, |retry| retry.backoff);
+        let at = Some(Instant::now() + backoff.pause());
+        self.retry = Some(Retry { at, backoff });
+    }
+}

@@ -1,0 +1,138 @@
+//! Unit states on their way to the registry: the newest of each unit, and only those that changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleet::UnitState;
+use registry::{Backoff, MemberError, Membership};
+use tokio::sync::{Notify, watch};
+use unitfile::UnitName;
+
+use crate::failure::chain;
+
+/// States that change within this time go out together; the first one goes at once.
+const GATHER: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What shall be published of this machine's units. One task fills it, [`Outbox::publish`] empties it.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    content: Mutex<Content>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    states: BTreeMap<UnitName, UnitState>,
+    changed: BTreeSet<UnitName>,
+}
+
+type Row = (UnitName, Option<UnitState>);
+
+impl Outbox {
+    /// The state of a unit is `state` now; nothing if the unit is gone.
+    pub(crate) fn put(&self, name: &UnitName, state: Option<UnitState>) {
+        let mut content = self.lock();
+        if content.states.get(name) == state.as_ref() {
+            return;
+        }
+        match state {
+            Some(state) => content.states.insert(name.clone(), state),
+            None => content.states.remove(name),
+        };
+        content.changed.insert(name.clone());
+        self.wake.notify_one();
+    }
+
+    /// All states as they should be known to the cluster.
+    pub(crate) fn states(&self) -> BTreeMap<UnitName, UnitState> {
+        self.lock().states.clone()
+    }
+
+    /// The units whose state is on its way.
+    pub(crate) fn waiting(&self) -> BTreeSet<UnitName> {
+        self.lock().changed.clone()
+    }
+
+    /// Publishes for ever, under whichever membership there is. A new one begins with everything.
+    pub(crate) async fn publish(&self, mut memberships: watch::Receiver<Membership>) {
+        loop {
+            let membership = memberships.borrow_and_update().clone();
+            self.publish_all_again(&membership.published);
+            tokio::select! {
+                () = self.publish_under(&membership) => {}
+                () = renewed(&mut memberships) => {}
+            }
+        }
+    }
+
+    /// Publishes until the membership is lost, and then waits for somebody to give another one.
+    async fn publish_under(&self, membership: &Membership) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let rows = self.take().await;
+            match membership.publish(&rows).await {
+                Ok(()) => {
+                    backoff.reset();
+                    tokio::time::sleep(GATHER).await;
+                }
+                Err(MemberError::NotMember(_)) => return pending().await,
+                Err(MemberError::Registry(error)) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "publishing unit states; trying again");
+                    self.put_back(rows);
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for changes and takes them.
+    async fn take(&self) -> Vec<Row> {
+        loop {
+            let rows = self.lock().take();
+            if !rows.is_empty() {
+                return rows;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn put_back(&self, rows: Vec<Row>) {
+        let names = rows.into_iter().map(|(name, _)| name);
+        self.lock().changed.extend(names);
+    }
+
+    /// Everything is news, and so is the absence of what an earlier process published.
+    fn publish_all_again(&self, published: &BTreeSet<UnitName>) {
+        let mut content = self.lock();
+        let names: Vec<UnitName> = content.states.keys().chain(published).cloned().collect();
+        content.changed.extend(names);
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for another membership; for ever if nobody is left to give one.
+async fn renewed(memberships: &mut watch::Receiver<Membership>) {
+    if memberships.changed().await.is_err() {
+        pending().await
+    }
+}
+
+impl Content {
+    fn take(&mut self) -> Vec<Row> {
+        let changed = std::mem::take(&mut self.changed);
+        let row = |name: UnitName| {
+            let state = self.states.get(&name).cloned();
+            (name, state)
+        };
+        changed.into_iter().map(row).collect()
+    }
+}

@@ -1,0 +1,337 @@
+//! The loop. Events wake it; then it compares all it knows and gives the orders that are due.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use fleet::converge::{self, Step};
+use registry::{Membership, ScheduleWatch};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use unitfile::UnitName;
+
+use crate::Agent;
+use crate::agent::AgentError;
+use crate::batch::{Batch, Outcome};
+use crate::failure::Failure;
+use crate::local::Local;
+use crate::orders::{self, News};
+use crate::systemd::{Changed, Status, Systemd};
+
+/// Changes in systemd within this time are looked at together; the first one is at once.
+const GATHER: Duration = Duration::from_millis(15);
+/// Without any retry due, the loop looks at the clock again after this.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The loop's picture: what should be, what is, and what is under way.
+pub(crate) struct Rounds<S> {
+    agent: Arc<Agent<S>>,
+    schedule: ScheduleWatch,
+    memberships: watch::Receiver<Membership>,
+    units: BTreeMap<UnitName, Local>,
+    /// A batch is being prepared: files wait for the next one.
+    preparing: bool,
+    orders: JoinSet<()>,
+    news: mpsc::UnboundedReceiver<News>,
+    report: mpsc::UnboundedSender<News>,
+    next_look: Instant,
+}
+
+impl<S: Systemd> Rounds<S> {
+    /// Takes over what an earlier agent left behind: reads records, marks and systemd's states, and has them
+    /// published. Gives no order.
+    pub(crate) async fn adopt(
+        agent: &Arc<Agent<S>>,
+        memberships: watch::Receiver<Membership>,
+    ) -> Result<Self, AgentError> {
+        let found = agent.files.scan()?;
+        let units = found.into_iter().map(|(name, found)| (name, found.into()));
+        let id = memberships.borrow().machine.id.clone();
+        let (report, news) = mpsc::unbounded_channel();
+        let mut rounds = Rounds {
+            agent: Arc::clone(agent),
+            schedule: agent.registry.schedule_of(&id).await,
+            memberships,
+            units: units.collect(),
+            preparing: false,
+            orders: JoinSet::new(),
+            news,
+            report,
+            next_look: Instant::now(),
+        };
+        let names: Vec<UnitName> = rounds.units.keys().cloned().collect();
+        tracing::info!(units = names.len(), "adopting what is there");
+        let states = agent.look(&names).await;
+        rounds.take_states(states);
+        Ok(rounds)
+    }
+
+    /// Rounds for ever.
+    pub(crate) async fn run(&mut self) {
+        loop {
+            self.act();
+            while !self.wait().await {}
+        }
+    }
+
+    /// Waits for the next event, and takes it. Tells whether orders may be due because of it.
+    async fn wait(&mut self) -> bool {
+        let changes = self.agent.systemd.changes();
+        let next_look = self.next_look;
+        let changed = async {
+            sleep_until(next_look).await;
+            changes.next().await
+        };
+        let retry = self.next_retry();
+        tokio::select! {
+            () = self.schedule.changed() => true,
+            changed = changed => self.look(changed).await,
+            Some(news) = self.news.recv() => self.take_all(news),
+            Ok(()) = self.memberships.changed() => true,
+            Some(order) = self.orders.join_next() => {
+                if let Err(error) = order {
+                    tracing::error!(%error, "an order was cut short");
+                }
+                false
+            }
+            () = sleep_until(retry) => true,
+        }
+    }
+
+    /// Gives the orders that are due.
+    fn act(&mut self) {
+        self.take_schedule();
+        let round = self.round();
+        if !round.stops.is_empty() {
+            self.stop(round.stops);
+        }
+        if !self.preparing && !round.batch.is_empty() {
+            self.prepare(round.batch);
+        }
+        self.forget_gone();
+    }
+
+    fn round(&self) -> Round {
+        let admitted = self.schedule.admitted == Some(self.memberships.borrow().since);
+        let assigned = &self.schedule.assigned;
+        let seen = self
+            .units
+            .iter()
+            .map(|(name, local)| (name.clone(), local.seen()));
+        let mut round = Round::default();
+        for (name, steps) in converge::steps(assigned, &seen.collect(), admitted) {
+            round.add(name, &steps);
+        }
+        round
+    }
+
+    fn stop(&mut self, names: Vec<UnitName>) {
+        for name in &names {
+            self.order(name);
+        }
+        let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
+        self.orders.spawn(async move {
+            let tell = |name, result| drop(report.send(News::Stopped(name, result)));
+            orders::stop(&agent, names, tell).await;
+        });
+    }
+
+    fn prepare(&mut self, batch: Batch) {
+        let names = batch
+            .removes
+            .iter()
+            .chain(batch.writes.keys())
+            .chain(&batch.starts);
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.order(&name);
+        }
+        self.preparing = true;
+        let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
+        let starts = batch.starts.clone();
+        self.orders.spawn(async move {
+            let outcomes = batch.prepare(&agent).await.into_iter();
+            let outcomes = outcomes.map(|(name, outcome)| {
+                let start = starts.contains(&name);
+                (name, outcome, start)
+            });
+            drop(report.send(News::Prepared(outcomes.collect())));
+        });
+    }
+
+    fn start(&mut self, name: UnitName) {
+        let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
+        self.orders.spawn(orders::start(agent, name, report));
+    }
+
+    fn order(&mut self, name: &UnitName) {
+        let assignment = self.schedule.assigned.get(name);
+        let local = self.units.entry(name.clone()).or_default();
+        local.ordered(assignment);
+    }
+
+    /// Takes an order's news, and all others that are there.
+    fn take_all(&mut self, first: News) -> bool {
+        let mut due = false;
+        let mut next = Some(first);
+        while let Some(news) = next {
+            // the end of a start changes what is published, not what is to be done
+            due |= !matches!(news, News::StartEnded(..));
+            self.take(news);
+            next = self.news.try_recv().ok();
+        }
+        due
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Stopped(name, result) => self.change(&name, |local| {
+                local.stopped(result?);
+                Ok(())
+            }),
+            News::Started(name, result) => {
+                self.agent.systemd.changes().note(name.clone());
+                self.change(&name, |local| {
+                    result?;
+                    local.started();
+                    Ok(())
+                });
+            }
+            News::StartEnded(name, result) => {
+                if let Some(local) = self.units.get_mut(&name) {
+                    local.start_ended(&name, &result);
+                }
+                self.publish(&name);
+            }
+            News::Prepared(outcomes) => self.prepared(outcomes),
+        }
+    }
+
+    fn prepared(&mut self, outcomes: Vec<(UnitName, Result<Outcome, Failure>, bool)>) {
+        self.preparing = false;
+        for (name, outcome, start) in outcomes {
+            let start = start && outcome.is_ok();
+            self.change(&name, |local| {
+                local.prepared(outcome?, start);
+                Ok(())
+            });
+            self.agent.systemd.changes().note(name.clone());
+            if start {
+                self.start(name);
+            }
+        }
+    }
+
+    /// Changes what is known of a unit after an order, or notes why the order failed; and publishes it.
+    fn change(&mut self, name: &UnitName, change: impl FnOnce(&mut Local) -> Result<(), Failure>) {
+        let Some(local) = self.units.get_mut(name) else {
+            return;
+        };
+        if let Err(failure) = change(local) {
+            self.agent.counters.failures.fetch_add(1, Relaxed);
+            local.failed(name, failure);
+        }
+        self.publish(name);
+    }
+
+    /// Looks at the units of ours that changed. Tells whether one came up or went down.
+    async fn look(&mut self, changed: Changed) -> bool {
+        let here = |name: &&UnitName| {
+            self.units
+                .get(*name)
+                .is_some_and(|local| local.file.is_some())
+        };
+        let names: Vec<UnitName> = match changed.everything {
+            true => self.units.keys().filter(here).cloned().collect(),
+            false => changed.names.iter().filter(here).cloned().collect(),
+        };
+        if names.is_empty() {
+            return false;
+        }
+        let states = self.agent.look(&names).await;
+        self.next_look = Instant::now() + GATHER;
+        self.take_states(states)
+    }
+
+    fn take_states(&mut self, states: BTreeMap<UnitName, Status>) -> bool {
+        let mut due = false;
+        for (name, status) in states {
+            if let Some(local) = self.units.get_mut(&name) {
+                due |= local.look(status);
+            }
+            self.publish(&name);
+        }
+        due
+    }
+
+    fn publish(&self, name: &UnitName) {
+        let assignment = self.schedule.assigned.get(name);
+        let local = self.units.get(name);
+        let state = local.and_then(|local| local.state(assignment));
+        self.agent.outbox.put(name, state);
+    }
+
+    /// Brings the units in line with the schedule.
+    fn take_schedule(&mut self) {
+        let assigned = &self.schedule.assigned;
+        for name in assigned.keys() {
+            if !self.units.contains_key(name) {
+                self.units.insert(name.clone(), Local::default());
+            }
+        }
+        let (mut cleared, now) = (Vec::new(), Instant::now());
+        for (name, local) in &mut self.units {
+            if local.assigned(assigned.get(name), now) {
+                cleared.push(name.clone());
+            }
+        }
+        for name in cleared {
+            self.publish(&name);
+        }
+    }
+
+    /// Units of which there is no file and none is wanted.
+    fn forget_gone(&mut self) {
+        let assigned = &self.schedule.assigned;
+        let outbox = &self.agent.outbox;
+        self.units.retain(|name, local| {
+            let kept = local.busy || local.file.is_some() || assigned.contains_key(name);
+            if !kept {
+                outbox.put(name, None);
+            }
+            kept
+        });
+    }
+
+    fn next_retry(&self) -> Instant {
+        let resting = self.units.values().filter_map(Local::rests_until);
+        resting.min().unwrap_or_else(|| Instant::now() + IDLE)
+    }
+}
+
+/// The orders of one round. A unit that must be stopped first gets its other steps in a later round,
+/// when it is down.
+#[derive(Debug, Default)]
+struct Round {
+    stops: Vec<UnitName>,
+    batch: Batch,
+}
+
+impl Round {
+    fn add(&mut self, name: UnitName, steps: &[Step]) {
+        if steps.first() == Some(&Step::Stop) {
+            self.stops.push(name);
+            return;
+        }
+        for step in steps {
+            match *step {
+                Step::Remove => self.batch.removes.push(name.clone()),
+                Step::Write(hash) => drop(self.batch.writes.insert(name.clone(), hash)),
+                Step::Start => drop(self.batch.starts.insert(name.clone())),
+                // comes first or not at all
+                Step::Stop => {}
+            }
+        }
+    }
+}

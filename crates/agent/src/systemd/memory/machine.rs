@@ -1,0 +1,348 @@
+//! The units that the systemd in memory knows, and the rules by which they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use unitfile::{UnitFile, UnitName};
+
+use super::play::{Play, play};
+use crate::systemd::{JobResult, Status, SystemdError};
+
+/// All that systemd has in memory.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) directory: PathBuf,
+    pub(super) away: bool,
+    pub(super) orders: Vec<String>,
+    pub(super) links: BTreeSet<PathBuf>,
+    pub(super) linked: Vec<PathBuf>,
+    units: BTreeMap<UnitName, Unit>,
+    turns: u64,
+}
+
+/// A unit in memory: one that is up or failed, or that one in memory refers to.
+#[derive(Debug)]
+struct Unit {
+    /// Empty if there was no file when systemd last looked.
+    text: String,
+    active: &'static str,
+    sub: &'static str,
+    /// Which of all beginnings the unit's present one is.
+    turn: u64,
+    /// Who waits for the unit's job.
+    job: Vec<oneshot::Sender<JobResult>>,
+}
+
+/// A unit that began to move, its turn, and when that ends.
+pub(super) type Begun = (UnitName, u64, Option<Duration>);
+
+impl Machine {
+    pub(super) fn new(directory: &Path) -> Machine {
+        Machine {
+            directory: directory.to_owned(),
+            away: false,
+            orders: Vec::new(),
+            links: BTreeSet::new(),
+            linked: Vec::new(),
+            units: BTreeMap::new(),
+            turns: 0,
+        }
+    }
+
+    pub(super) fn status(&self, name: &UnitName) -> Status {
+        let (load, active, sub) = match (self.units.get(name), self.text(name)) {
+            (Some(unit), _) => (load_state(name, &unit.text), unit.active, unit.sub),
+            (None, Some(text)) => (load_state(name, &text), "inactive", "dead"),
+            (None, None) => ("not-found", "inactive", "dead"),
+        };
+        let [load, active, sub] = [load, active, sub].map(str::to_owned);
+        Status { load, active, sub }
+    }
+
+    /// Starts a unit and what it requires. Gives all that began to move.
+    pub(super) fn start(
+        &mut self,
+        name: &UnitName,
+        end: oneshot::Sender<JobResult>,
+    ) -> Result<Vec<Begun>, SystemdError> {
+        let text = self.loadable(name)?;
+        let required: Vec<UnitName> = required(&text).collect();
+        for other in &required {
+            self.loadable(other)?;
+        }
+        let mut begun = Vec::new();
+        for other in &required {
+            if !self.is_up(other) {
+                begun.extend(self.begin(other, None)?);
+            }
+        }
+        begun.extend(self.begin(name, Some(end))?);
+        self.load_referred();
+        Ok(begun)
+    }
+
+    /// Begins to stop a unit; none if there is nothing to stop.
+    pub(super) fn stop(
+        &mut self,
+        name: &UnitName,
+        end: oneshot::Sender<JobResult>,
+    ) -> Option<(u64, Option<Duration>)> {
+        let turn = self.next_turn();
+        let unit = self.units.get_mut(name).filter(|unit| unit.is_up())?;
+        tell(unit.job.drain(..), &JobResult::Canceled);
+        unit.job.push(end);
+        (unit.active, unit.sub, unit.turn) = ("deactivating", "stop", turn);
+        let fall = unit
+            .play(name)
+            .map_or(Some(Duration::ZERO), |play| play.fall);
+        Some((turn, fall))
+    }
+
+    /// Brings a unit to where its present turn leads, unless another turn began meanwhile.
+    pub(super) fn end_turn(&mut self, name: &UnitName, turn: u64) {
+        let Some(unit) = self.units.get_mut(name).filter(|unit| unit.turn == turn) else {
+            return;
+        };
+        let (state, result) = unit.destination(name);
+        (unit.active, unit.sub) = state;
+        tell(unit.job.drain(..), &result);
+        self.forget_unused();
+    }
+
+    pub(super) fn crash(&mut self, name: &UnitName) {
+        if let Some(unit) = self.units.get_mut(name) {
+            (unit.active, unit.sub) = ("failed", "failed");
+        }
+    }
+
+    pub(super) fn reset_failed(&mut self, name: &UnitName) {
+        if let Some(unit) = self
+            .units
+            .get_mut(name)
+            .filter(|unit| unit.active == "failed")
+        {
+            (unit.active, unit.sub) = ("inactive", "dead");
+        }
+        self.forget_unused();
+    }
+
+    pub(super) fn reload(&mut self) {
+        let names: Vec<UnitName> = self.units.keys().cloned().collect();
+        for name in names {
+            let text = self.text(&name).unwrap_or_default();
+            if let Some(unit) = self.units.get_mut(&name) {
+                unit.text = text;
+            }
+        }
+        self.forget_unused();
+    }
+
+    pub(super) fn is_stale(&self, name: &UnitName) -> bool {
+        let loaded = self.units.get(name).filter(|unit| !unit.text.is_empty());
+        loaded.is_some_and(|unit| Some(&unit.text) != self.text(name).as_ref())
+    }
+
+    pub(super) fn is_in_memory(&self, name: &UnitName) -> bool {
+        self.units.contains_key(name)
+    }
+
+    pub(super) fn enable(&mut self, names: &[UnitName]) -> Result<Vec<PathBuf>, SystemdError> {
+        let mut wanted = Vec::new();
+        for name in names {
+            let text = self.text(name).ok_or_else(|| not_found(name))?;
+            wanted.extend(install_links(name, &text));
+        }
+        wanted.retain(|link| self.links.insert(link.clone()));
+        Ok(wanted)
+    }
+
+    pub(super) fn disable(&mut self, names: &[UnitName]) {
+        let disabled = |path: &Path| names.iter().any(|name| path.ends_with(name.as_str()));
+        self.links.retain(|link| !disabled(link));
+        self.linked.retain(|file| !disabled(file));
+    }
+
+    pub(super) fn running_text(&self, name: &UnitName) -> Option<String> {
+        let unit = self.units.get(name).filter(|unit| unit.is_up())?;
+        Some(unit.text.clone())
+    }
+
+    fn begin(
+        &mut self,
+        name: &UnitName,
+        end: Option<oneshot::Sender<JobResult>>,
+    ) -> Result<Option<Begun>, SystemdError> {
+        match self.units.get_mut(name) {
+            Some(unit) if unit.active == "active" => {
+                tell(end, &JobResult::Done);
+                return Ok(None);
+            }
+            Some(unit) if unit.active == "activating" => {
+                unit.job.extend(end);
+                return Ok(None);
+            }
+            _ => {}
+        }
+        let (text, turn) = (self.loadable(name)?, self.next_turn());
+        let rise = parse(&text)
+            .and_then(|file| play(name, &file))
+            .and_then(|play| play.rise);
+        let (active, sub) = ("activating", "start");
+        let before = self.units.insert(
+            name.clone(),
+            Unit {
+                text,
+                active,
+                sub,
+                turn,
+                job: end.into_iter().collect(),
+            },
+        );
+        tell(
+            before.into_iter().flat_map(|unit| unit.job),
+            &JobResult::Canceled,
+        );
+        Ok(Some((name.clone(), turn, rise)))
+    }
+
+    /// The text that a start would run: the one in memory, or else the file's.
+    fn loadable(&self, name: &UnitName) -> Result<String, SystemdError> {
+        let loaded = self.units.get(name).map(|unit| unit.text.clone());
+        let text = loaded
+            .filter(|text| !text.is_empty())
+            .or_else(|| self.text(name))
+            .ok_or_else(|| not_found(name))?;
+        if load_state(name, &text) != "loaded" {
+            return Err(refused(
+                "BadUnitSetting",
+                format!("Unit {name} has a bad unit file setting."),
+            ));
+        }
+        Ok(text)
+    }
+
+    fn text(&self, name: &UnitName) -> Option<String> {
+        let linked = self
+            .linked
+            .iter()
+            .find(|file| file.ends_with(name.as_str()));
+        let path = linked
+            .cloned()
+            .unwrap_or_else(|| self.directory.join(name.as_str()));
+        std::fs::read_to_string(path).ok()
+    }
+
+    /// What a running unit refers to is in memory too.
+    fn load_referred(&mut self) {
+        let referred: Vec<UnitName> = self.referred().into_iter().collect();
+        for name in referred {
+            if let (false, Some(text)) = (self.units.contains_key(&name), self.text(&name)) {
+                let unit = Unit {
+                    text,
+                    active: "inactive",
+                    sub: "dead",
+                    turn: 0,
+                    job: Vec::new(),
+                };
+                self.units.insert(name, unit);
+            }
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        let referred = self.referred();
+        self.units
+            .retain(|name, unit| unit.is_kept() || referred.contains(name));
+    }
+
+    fn referred(&self) -> BTreeSet<UnitName> {
+        let kept = self.units.iter().filter(|(_, unit)| unit.is_kept());
+        kept.flat_map(|(name, unit)| required(&unit.text).chain(triggered(name)))
+            .collect()
+    }
+
+    fn is_up(&self, name: &UnitName) -> bool {
+        self.units.get(name).is_some_and(Unit::is_up)
+    }
+
+    fn next_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+}
+
+impl Unit {
+    fn is_up(&self) -> bool {
+        !matches!(self.active, "inactive" | "failed")
+    }
+
+    fn is_kept(&self) -> bool {
+        self.active != "inactive"
+    }
+
+    fn play(&self, name: &UnitName) -> Option<Play> {
+        parse(&self.text).and_then(|file| play(name, &file))
+    }
+
+    fn destination(&self, name: &UnitName) -> ((&'static str, &'static str), JobResult) {
+        match self.play(name) {
+            Some(play) if self.active == "activating" && play.rises => (play.up, JobResult::Done),
+            Some(_) if self.active == "activating" => {
+                (("failed", "failed"), JobResult::Failed("failed".to_owned()))
+            }
+            _ => (("inactive", "dead"), JobResult::Done),
+        }
+    }
+}
+
+fn load_state(name: &UnitName, text: &str) -> &'static str {
+    match parse(text).and_then(|file| play(name, &file)) {
+        Some(_) => "loaded",
+        None if text.is_empty() => "not-found",
+        None => "bad-setting",
+    }
+}
+
+fn parse(text: &str) -> Option<UnitFile> {
+    UnitFile::parse(text.as_bytes()).ok()
+}
+
+/// The units that a unit file requires, each option naming one.
+fn required(text: &str) -> impl Iterator<Item = UnitName> {
+    let file = parse(text).unwrap_or_default();
+    let names: Vec<String> = file.values("Unit", "Requires").map(str::to_owned).collect();
+    names
+        .into_iter()
+        .filter_map(|name| UnitName::parse(&name).ok())
+}
+
+/// The service that a socket, timer or path unit starts.
+fn triggered(name: &UnitName) -> Option<UnitName> {
+    let trigger = matches!(name.suffix(), "socket" | "timer" | "path");
+    trigger.then(|| UnitName::parse(&format!("{}.service", name.stem())).ok())?
+}
+
+fn install_links(name: &UnitName, text: &str) -> Vec<PathBuf> {
+    let file = parse(text).unwrap_or_default();
+    file.values("Install", "WantedBy")
+        .map(|target| Path::new(&format!("{target}.wants")).join(name.as_str()))
+        .collect()
+}
+
+fn tell(ends: impl IntoIterator<Item = oneshot::Sender<JobResult>>, result: &JobResult) {
+    for end in ends {
+        // whoever ordered the job may have lost interest
+        let _ = end.send(result.clone());
+    }
+}
+
+fn not_found(name: &UnitName) -> SystemdError {
+    refused("NoSuchUnit", format!("Unit {name} not found."))
+}
+
+fn refused(error: &str, message: String) -> SystemdError {
+    let name = format!("org.freedesktop.systemd1.{error}");
+    SystemdError::Refused { name, message }
+}

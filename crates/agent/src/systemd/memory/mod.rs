@@ -1,0 +1,183 @@
+//! A systemd in memory, for tests: it reads real unit files from a directory, and plays what
+//! their commands would do ([`Play`]) instead of running them.
+//!
+//! It keeps systemd's rules of what is in memory: a unit that runs, or that something that runs refers to,
+//! keeps the text it was loaded with until a reload; any other is forgotten and read again at its next start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use unitfile::UnitName;
+
+use self::machine::Machine;
+use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
+
+mod machine;
+mod play;
+
+/// systemd in memory. Clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    machine: Arc<Mutex<Machine>>,
+    changes: Arc<Changes>,
+}
+
+impl Memory {
+    /// A systemd that has just booted and looks for unit files in `directory`.
+    pub fn boot(directory: &Path) -> Memory {
+        Memory {
+            machine: Arc::new(Mutex::new(Machine::new(directory))),
+            changes: Arc::default(),
+        }
+    }
+
+    /// Every order that was carried out, in order, such as `start web.service` or `reload`.
+    pub fn orders(&self) -> Vec<String> {
+        self.machine().orders.clone()
+    }
+
+    /// Forgets the orders so far.
+    pub fn forget_orders(&self) {
+        self.machine().orders.clear();
+    }
+
+    /// The links that `[Install]` sections asked for, as `multi-user.target.wants/web.service`.
+    pub fn links(&self) -> BTreeSet<PathBuf> {
+        self.machine().links.clone()
+    }
+
+    /// The text that a unit was started with; none when it does not run.
+    pub fn running_text(&self, name: &UnitName) -> Option<String> {
+        self.machine().running_text(name)
+    }
+
+    /// Makes systemd unreachable, or reachable again.
+    pub fn set_away(&self, away: bool) {
+        self.machine().away = away;
+        self.changes.note_everything();
+    }
+
+    /// A running unit's process dies.
+    pub fn crash(&self, name: &UnitName) {
+        self.machine().crash(name);
+        self.changes.note(name.clone());
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The machine, and the order noted, unless systemd is away.
+    fn order(&self, order: &'static str, names: &[UnitName]) -> Answered<MutexGuard<'_, Machine>> {
+        let mut machine = self.reach(order)?;
+        let words: Vec<&str> = names.iter().map(UnitName::as_str).collect();
+        let line = format!("{order} {}", words.join(" "));
+        machine.orders.push(line.trim_end().to_owned());
+        Ok(machine)
+    }
+
+    fn reach(&self, operation: &'static str) -> Answered<MutexGuard<'_, Machine>> {
+        let machine = self.machine();
+        if machine.away {
+            let source = zbus::Error::Failure("systemd is away".to_owned());
+            return Err(SystemdError::Away { operation, source });
+        }
+        Ok(machine)
+    }
+
+    /// Ends what `turn` of the unit `name` began, once its time has come.
+    fn end_later(&self, name: &UnitName, turn: u64, after: Option<Duration>) {
+        let (this, name) = (self.clone(), name.clone());
+        let Some(after) = after else { return };
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            this.machine().end_turn(&name, turn);
+            this.changes.note(name);
+        });
+    }
+}
+
+type Answered<T> = Result<T, SystemdError>;
+
+impl Systemd for Memory {
+    async fn states(&self, names: &[UnitName]) -> Answered<BTreeMap<UnitName, Status>> {
+        let machine = self.reach("states")?;
+        Ok(names
+            .iter()
+            .map(|name| (name.clone(), machine.status(name)))
+            .collect())
+    }
+
+    async fn start(&self, name: &UnitName) -> Answered<Job> {
+        let (end, job) = Job::new();
+        let begun = self
+            .order("start", std::slice::from_ref(name))?
+            .start(name, end)?;
+        for (unit, turn, after) in begun {
+            self.end_later(&unit, turn, after);
+            self.changes.note(unit);
+        }
+        Ok(job)
+    }
+
+    async fn stop(&self, name: &UnitName) -> Answered<Job> {
+        let (end, job) = Job::new();
+        let Some((turn, after)) = self
+            .order("stop", std::slice::from_ref(name))?
+            .stop(name, end)
+        else {
+            return Ok(Job::ended(JobResult::Done));
+        };
+        self.end_later(name, turn, after);
+        self.changes.note(name.clone());
+        Ok(job)
+    }
+
+    async fn reset_failed(&self, name: &UnitName) -> Answered<()> {
+        self.reach("reset-failed")?.reset_failed(name);
+        self.changes.note(name.clone());
+        Ok(())
+    }
+
+    async fn reload(&self) -> Answered<()> {
+        self.order("reload", &[])?.reload();
+        self.changes.note_everything();
+        Ok(())
+    }
+
+    async fn stale(&self, names: &[UnitName]) -> Answered<BTreeSet<UnitName>> {
+        let machine = self.reach("stale")?;
+        let stale = names.iter().filter(|name| machine.is_stale(name));
+        Ok(stale.cloned().collect())
+    }
+
+    async fn in_memory(&self, names: &[UnitName]) -> Answered<BTreeSet<UnitName>> {
+        let machine = self.reach("in-memory")?;
+        let there = names.iter().filter(|name| machine.is_in_memory(name));
+        Ok(there.cloned().collect())
+    }
+
+    async fn enable(&self, names: &[UnitName]) -> Answered<Vec<PathBuf>> {
+        self.order("enable", names)?.enable(names)
+    }
+
+    async fn disable(&self, names: &[UnitName]) -> Answered<()> {
+        self.order("disable", names)?.disable(names);
+        Ok(())
+    }
+
+    async fn link(&self, files: &[PathBuf]) -> Answered<()> {
+        self.reach("link")?.linked.extend_from_slice(files);
+        Ok(())
+    }
+
+    async fn unit_path(&self) -> Answered<Vec<PathBuf>> {
+        Ok(vec![self.reach("unit-path")?.directory.clone()])
+    }
+
+    fn changes(&self) -> Arc<Changes> {
+        Arc::clone(&self.changes)
+    }
+}

@@ -1,0 +1,282 @@
+//! One machine with its agent, the store that it reads, and the leader that it obeys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::systemd::Memory;
+use agent::{Agent, Directories};
+use fleet::schedule::{Change, Reason};
+use fleet::{Assignment, DesiredState, Machine, MachineId, UnitState};
+use registry::{Expected, Leadership, Membership, Mirror, Registry, UnitWrite};
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use unitfile::{UnitFile, UnitName};
+
+pub(crate) const SLEEPS: &str = "[Service]\nExecStart=/bin/sleep 100000\n";
+pub(crate) const SLOW_TO_STOP: &str =
+    "[Service]\nExecStart=/bin/sleep 100000\nExecStop=/bin/sleep 60\n";
+pub(crate) const NEVER_UP: &str =
+    "[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\nTimeoutStartSec=infinity\n";
+pub(crate) const REFUSED: &str = "[Service]\nType=simple\n";
+
+const PATIENCE: Duration = Duration::from_secs(300);
+const TTL: Duration = Duration::from_secs(3600);
+
+pub(crate) struct World {
+    pub(crate) systemd: Memory,
+    pub(crate) agent: Arc<Agent<Memory>>,
+    pub(crate) memberships: watch::Sender<Membership>,
+    pub(crate) directories: Directories,
+    registry: Registry,
+    leadership: Leadership,
+    mirror: Mirror,
+    work: Option<JoinHandle<()>>,
+    _store: Store,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A machine that has just joined an empty cluster, and whose agent has not begun.
+    pub(crate) async fn new() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_memory().await.unwrap();
+        let registry = Registry::from_channel(store.channel(), "/fleet/", Duration::from_secs(5));
+        let registry = registry.await.unwrap();
+        let membership = registry.join(&machine(), TTL).await.unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let directories = Directories {
+            units: at("units"),
+            records: at("records"),
+            marks: at("marks"),
+        };
+        let systemd = Memory::boot(&directories.units);
+        World {
+            agent: agent(&registry, &systemd, &directories).await,
+            leadership: membership.campaign().await.unwrap().unwrap(),
+            mirror: registry.mirror().await,
+            memberships: watch::Sender::new(membership),
+            systemd,
+            directories,
+            registry,
+            work: None,
+            _store: store,
+            _folder: folder,
+        }
+    }
+
+    /// The same, with the agent at work and the machine's schedule decided.
+    pub(crate) async fn at_work() -> World {
+        let mut world = World::new().await;
+        world.admit().await;
+        world.begin();
+        world
+    }
+
+    pub(crate) fn begin(&mut self) {
+        let (agent, memberships) = (self.agent.clone(), self.memberships.subscribe());
+        self.work = Some(tokio::spawn(async move {
+            agent.run(memberships).await.unwrap()
+        }));
+    }
+
+    /// Kills the agent and makes a new one of what the old one left on disk.
+    pub(crate) async fn restart_agent(&mut self) {
+        self.end_agent().await;
+        self.agent = agent(&self.registry, &self.systemd, &self.directories).await;
+        self.systemd.forget_orders();
+        self.begin();
+    }
+
+    pub(crate) async fn end_agent(&mut self) {
+        if let Some(work) = self.work.take() {
+            work.abort();
+            // it was cut short
+            let _ = work.await;
+        }
+    }
+
+    /// The machine reboots: processes, links and marks are gone, files are there.
+    pub(crate) async fn reboot(&mut self) {
+        self.end_agent().await;
+        std::fs::remove_dir_all(&self.directories.marks).unwrap();
+        self.systemd = Memory::boot(&self.directories.units);
+    }
+
+    /// The leader decides the schedule for the machine's present membership.
+    pub(crate) async fn admit(&mut self) {
+        let since = self.memberships.borrow().since;
+        self.commit(vec![Change::Admit {
+            machine: id(),
+            since,
+        }])
+        .await;
+    }
+
+    pub(crate) async fn launch(&mut self, units: &[(&str, &str)]) {
+        self.assign(units, DesiredState::Launched).await;
+    }
+
+    pub(crate) async fn load(&mut self, units: &[(&str, &str)]) {
+        self.assign(units, DesiredState::Loaded).await;
+    }
+
+    pub(crate) async fn unassign(&mut self, units: &[&str]) {
+        let unassign = |name: &&str| Change::Unassign {
+            unit: unit(name),
+            machine: id(),
+            reason: Reason::NotWanted,
+            target: true,
+        };
+        self.commit(units.iter().map(unassign).collect()).await;
+    }
+
+    /// The membership's lease ends, and the machine joins anew.
+    pub(crate) async fn rejoin(&mut self) {
+        let lost = self.memberships.borrow().clone();
+        lost.leave().await.unwrap();
+        let membership = self.registry.join(&machine(), TTL).await.unwrap();
+        self.leadership = membership.campaign().await.unwrap().unwrap();
+        self.memberships.send_replace(membership);
+    }
+
+    /// Waits until what is published of a unit is as wanted.
+    pub(crate) async fn until(
+        &mut self,
+        name: &str,
+        wanted: impl Fn(&UnitState) -> bool,
+    ) -> UnitState {
+        let (name, id) = (unit(name), id());
+        let waiting = async {
+            loop {
+                let states = self.mirror.cluster().states.get(&name);
+                if let Some(state) = states
+                    .and_then(|states| states.get(&id))
+                    .filter(|s| wanted(s))
+                {
+                    return state.clone();
+                }
+                self.mirror.changed().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        found.unwrap_or_else(|_| panic!("{name} is {:#?}", self.mirror.cluster().states.get(&name)))
+    }
+
+    pub(crate) async fn until_active(&mut self, name: &str, active: &str) -> UnitState {
+        self.until(name, |state| state.active == active).await
+    }
+
+    pub(crate) async fn until_running(&mut self, name: &str) -> UnitState {
+        let up =
+            |state: &UnitState| state.active == "active" && state.current == DesiredState::Launched;
+        self.until(name, up).await
+    }
+
+    /// Waits until nothing is published of a unit.
+    pub(crate) async fn until_absent(&mut self, name: &str) {
+        let name = unit(name);
+        let waiting = async {
+            while self.mirror.cluster().states.contains_key(&name) {
+                self.mirror.changed().await;
+            }
+        };
+        let gone = tokio::time::timeout(PATIENCE, waiting).await;
+        gone.unwrap_or_else(|_| panic!("{name} is {:#?}", self.mirror.cluster().states.get(&name)));
+    }
+
+    pub(crate) fn states(&self) -> BTreeMap<UnitName, UnitState> {
+        let states = &self.mirror.cluster().states;
+        let mine = |(name, rows): (&UnitName, &BTreeMap<_, UnitState>)| {
+            Some((name.clone(), rows.get(&id())?.clone()))
+        };
+        states.iter().filter_map(mine).collect()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directories.units.join(name)
+    }
+
+    /// How often an order was given, by its beginning.
+    pub(crate) fn count(&self, order: &str) -> usize {
+        let orders = self.systemd.orders();
+        orders
+            .iter()
+            .filter(|given| given.starts_with(order))
+            .count()
+    }
+
+    async fn assign(&mut self, units: &[(&str, &str)], desired: DesiredState) {
+        let files: Vec<UnitFile> = units.iter().map(|(_, text)| file(text)).collect();
+        let write = |(file, (name, _)): (_, &(&str, &str))| write(name, file, desired);
+        let writes: Vec<UnitWrite> = files.iter().zip(units).map(write).collect();
+        self.registry.put_units(&writes).await.unwrap();
+        let assign = |write: &UnitWrite| Change::Assign {
+            unit: write.name.clone(),
+            machine: id(),
+            assignment: Assignment {
+                hash: write.hash,
+                desired,
+            },
+            global: false,
+        };
+        self.commit(writes.iter().map(assign).collect()).await;
+    }
+
+    async fn commit(&mut self, changes: Vec<Change>) {
+        self.leadership.commit(&changes).await.unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(work) = &self.work {
+            work.abort();
+        }
+    }
+}
+
+async fn agent(
+    registry: &Registry,
+    systemd: &Memory,
+    directories: &Directories,
+) -> Arc<Agent<Memory>> {
+    let agent = Agent::new(registry.clone(), systemd.clone(), directories.clone());
+    agent.await.unwrap()
+}
+
+pub(crate) fn unit(name: &str) -> UnitName {
+    UnitName::parse(name).unwrap()
+}
+
+pub(crate) fn file(text: &str) -> UnitFile {
+    UnitFile::parse(text.as_bytes()).unwrap()
+}
+
+fn write<'a>(name: &str, file: &'a UnitFile, desired: DesiredState) -> UnitWrite<'a> {
+    let (name, hash, expected) = (unit(name), file.hash(), Expected::Any);
+    UnitWrite {
+        name,
+        hash,
+        file: Some(file),
+        desired,
+        expected,
+    }
+}
+
+fn id() -> MachineId {
+    MachineId::parse("m1").unwrap()
+}
+
+fn machine() -> Machine {
+    Machine {
+        id: id(),
+        address: String::new(),
+        metadata: BTreeMap::new(),
+        version: "1.0.0".to_owned(),
+        boot_id: "boot-1".to_owned(),
+        member_since: 0,
+    }
+}

@@ -1,3 +1,64 @@
-//! the daemon: configuration, HTTP API, wiring, shutdown.
+//! `fleetd`: reads the command line and the configuration, and runs the daemon.
 
-fn main() {}
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use fleetd::lock::MachineLock;
+use fleetd::machine::VERSION;
+use fleetd::process::Process;
+use fleetd::{args, config, log};
+
+/// Held while fleetd runs: one a machine.
+const LOCK: &str = "/run/fleet/fleetd.lock";
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args()) {
+        Ok(args::Command::Run { config }) => return run(config),
+        Ok(args::Command::Version) => println!("fleetd version {VERSION}"),
+        Ok(args::Command::Help) => println!("{}", args::usage("fleetd")),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(error.exit_code());
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(config: Option<PathBuf>) -> ExitCode {
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// In the log, or where there is none yet on stderr.
+fn complain(error: &anyhow::Error) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{error:#}");
+    } else {
+        eprintln!("fleetd: {error:#}");
+    }
+}
+
+fn start(config: Option<PathBuf>) -> anyhow::Result<()> {
+    let path = config.or_else(default_config);
+    let loaded = config::load(path.as_deref(), std::env::vars())?;
+    let log = log::start(loaded.config.verbosity);
+    tracing::info!("Starting fleetd version {VERSION}");
+    match &path {
+        Some(path) => tracing::info!("Using config file {}", path.display()),
+        None => tracing::info!("No provided or default config file found - proceeding without"),
+    }
+    let _lock = MachineLock::take(Path::new(LOCK))?;
+    // one thread to work, one to answer meanwhile
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build()?;
+    runtime.block_on(Process { path, log }.live(loaded))
+}
+
+fn default_config() -> Option<PathBuf> {
+    Some(PathBuf::from(args::DEFAULT_CONFIG)).filter(|path| path.exists())
+}

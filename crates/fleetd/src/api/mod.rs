@@ -1,0 +1,90 @@
+//! The HTTP API: fleet's `/fleet/v1` to the byte, and what is new under `/fleet/v2`.
+
+mod discovery;
+mod error;
+mod go_json;
+mod machines;
+mod page;
+mod put;
+mod request;
+mod routes;
+mod state;
+mod status;
+mod store;
+mod units;
+mod v2;
+mod watch;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+
+use fleet::Cluster;
+use registry::{Registry, Table, UnitPicture};
+use tokio_util::sync::CancellationToken;
+use unitfile::UnitName;
+
+use self::error::ApiError;
+use crate::mirror::SharedMirror;
+use crate::sockets::Listener;
+
+/// Everything a request's handler needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    registry: Registry,
+    mirror: SharedMirror,
+    token_limit: u16,
+    connected: Arc<dyn Fn() -> bool + Send + Sync>,
+    closing: CancellationToken,
+}
+
+impl Api {
+    /// An API over `registry`, `token_limit` objects a page. While not `connected` every answer is a 503;
+    /// when `closing` is cancelled requests are brought to their end and watches are cut.
+    pub fn new(
+        registry: Registry,
+        token_limit: u16,
+        connected: impl Fn() -> bool + Send + Sync + 'static,
+        closing: CancellationToken,
+    ) -> Self {
+        let mirror = SharedMirror::new(registry.clone(), closing.clone());
+        Api {
+            registry,
+            mirror,
+            token_limit,
+            connected: Arc::new(connected),
+            closing,
+        }
+    }
+
+    /// Answers requests on one socket until the API closes.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub async fn serve(self, listener: Listener) -> io::Result<()> {
+        let closing = self.closing.clone().cancelled_owned();
+        let router = routes::router(Arc::new(self));
+        match listener {
+            Listener::Unix(socket) => {
+                axum::serve(socket, router)
+                    .with_graceful_shutdown(closing)
+                    .await
+            }
+            Listener::Tcp(socket) => {
+                axum::serve(socket, router)
+                    .with_graceful_shutdown(closing)
+                    .await
+            }
+        }
+    }
+
+    async fn picture(&self, tables: &[Table]) -> Result<Cluster, ApiError> {
+        let picture = self.registry.picture(tables).await;
+        picture.map_err(|error| ApiError::registry("reading the registry", &error))
+    }
+
+    async fn units(&self, names: &[UnitName]) -> Result<UnitPicture, ApiError> {
+        let picture = self.registry.unit_picture(names).await;
+        picture.map_err(|error| ApiError::registry("reading units", &error))
+    }
+}

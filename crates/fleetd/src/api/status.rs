@@ -1,0 +1,85 @@
+//! Where a unit stands: the lines of `POST /fleet/v2/watch`.
+
+use fleet::v2::{MachineUnitState, UnitStatus};
+use fleet::{Cluster, DesiredState, MachineId, Unit, UnitState, schedule};
+use unitfile::UnitName;
+
+/// Where the unit of this name stands; a text that is no unit name belongs to no unit.
+pub(super) fn of(cluster: &Cluster, name: &str) -> UnitStatus {
+    let unit = UnitName::parse(name)
+        .ok()
+        .and_then(|name| cluster.units.get(&name));
+    let mut status = unit.map_or_else(UnitStatus::default, |unit| of_unit(cluster, unit));
+    status.name = name.to_owned();
+    status.states = states(cluster, name);
+    status
+}
+
+fn of_unit(cluster: &Cluster, unit: &Unit) -> UnitStatus {
+    let global = unit
+        .requirements
+        .as_ref()
+        .is_some_and(|wanted| wanted.global);
+    let machine = cluster.targets.get(&unit.name);
+    let current = cluster.current_state(&unit.name).unwrap_or_default();
+    let mut status = UnitStatus {
+        exists: true,
+        hash: unit.hash.to_string(),
+        global,
+        desired_state: unit.desired.to_string(),
+        current_state: if global {
+            String::new()
+        } else {
+            current.to_string()
+        },
+        machine_id: machine.map(ToString::to_string).unwrap_or_default(),
+        primary_ip: machine.map_or_else(String::new, |id| address(cluster, id)),
+        scheduled: usize::from(machine.is_some()),
+        ..UnitStatus::default()
+    };
+    if unit.desired != DesiredState::Inactive && machine.is_none() {
+        place(cluster, unit, &mut status);
+    }
+    status
+}
+
+/// On how many machines a global unit should be, and why a unit that should be on one is on none.
+fn place(cluster: &Cluster, unit: &Unit, status: &mut UnitStatus) {
+    if unit.name.is_template() {
+        return;
+    }
+    let refusals = schedule::refusals(cluster, &unit.name);
+    let fitting = cluster.machines.len().saturating_sub(refusals.len());
+    if status.global {
+        status.scheduled = fitting;
+    }
+    status.waiting = match (&cluster.leader, fitting) {
+        (None, _) => "no engine leads".to_owned(),
+        (_, 0) => schedule::summary(&refusals, cluster.machines.len()),
+        _ => String::new(),
+    };
+}
+
+fn address(cluster: &Cluster, machine: &MachineId) -> String {
+    let machine = cluster.machines.get(machine);
+    machine.map_or_else(String::new, |machine| machine.address.clone())
+}
+
+fn states(cluster: &Cluster, name: &str) -> Vec<MachineUnitState> {
+    let states = cluster.states.get(name).into_iter().flatten();
+    states
+        .map(|(machine, found)| state(machine, found))
+        .collect()
+}
+
+fn state(machine: &MachineId, state: &UnitState) -> MachineUnitState {
+    MachineUnitState {
+        machine_id: machine.to_string(),
+        hash: state.hash.to_string(),
+        load: state.load.clone(),
+        active: state.active.clone(),
+        sub: state.sub.clone(),
+        current: state.current.to_string(),
+        problem: state.problem.clone(),
+    }
+}

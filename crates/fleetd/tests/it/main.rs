@@ -1,0 +1,10 @@
+//! fleetd from outside: its configuration, its API, whole daemons.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod cli;
+mod cluster;
+mod config;
+mod http;
+mod scenario;
+mod watch;

@@ -36,7 +36,9 @@ stories! {
         ensure!(cluster.wait_active("echo.service")? == home, "the first client starts the service");
 
         cluster.fleetctl("destroy echo.socket echo.service")?;
-        cluster.wait_where("echo.service", "is gone", |rows| rows.is_empty().then_some(()))?;
+        for unit in ["echo.socket", "echo.service"] {
+            cluster.wait_where(unit, "is gone", |rows| rows.is_empty().then_some(()))?;
+        }
         let refused = cluster.machine(&home)?.run(["bash", "-c", talk])?;
         ensure!(!refused.status.success(), "the port still answers");
         Ok(())

@@ -1,0 +1,84 @@
+//! What the leader does: keep the schedule as the plan wants it.
+
+use std::time::Instant;
+
+use fleet::schedule::{self, Plan};
+use registry::{CommitError, Leadership, Membership, Mirror, Registry};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{Options, Status, log};
+
+/// Why a machine stopped leading.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// Another machine leads, or none.
+    #[error("another machine took over, or the record was taken away")]
+    Deposed,
+    /// The schedule could not be written.
+    #[error("the schedule could not be written")]
+    Failed(#[source] CommitError),
+    /// fleetd ends.
+    #[error("fleetd ends")]
+    Shutdown,
+}
+
+/// Plans and commits until that is over. Losing the future loses nothing: each transaction is whole.
+pub(crate) async fn lead(
+    registry: &Registry,
+    leadership: &mut Leadership,
+    membership: &Membership,
+    options: &Options,
+    status: &watch::Sender<Status>,
+) -> End {
+    let mut mirror = registry.mirror().await;
+    let mut tick = interval(options.reconcile_interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut planned = None;
+    loop {
+        if mirror.cluster().leader.as_ref() != Some(&membership.machine.id) {
+            return End::Deposed;
+        }
+        if planned != Some(mirror.decisive()) {
+            planned = Some(mirror.decisive());
+            if let Err(end) = plan_and_commit(&mut mirror, leadership, status).await {
+                return end;
+            }
+        }
+        tokio::select! {
+            () = mirror.changed() => {}
+            _ = tick.tick() => {}
+        }
+    }
+}
+
+/// Carries one plan out, and waits until the picture shows it: a plan from an older one would decide again
+/// what has been decided.
+async fn plan_and_commit(
+    mirror: &mut Mirror,
+    leadership: &mut Leadership,
+    status: &watch::Sender<Status>,
+) -> Result<(), End> {
+    let begun = Instant::now();
+    let Plan { changes, waiting } = schedule::plan(mirror.cluster());
+    status.send_modify(|status| status.planned(begun.elapsed(), waiting));
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let committed = leadership.commit(&changes).await?;
+    changes.iter().for_each(log::change);
+    status.send_modify(|status| status.committed(changes.len(), begun.elapsed()));
+    while mirror.cluster().revision < committed.revision {
+        mirror.changed().await;
+    }
+    Ok(())
+}
+
+impl From<CommitError> for End {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Deposed => End::Deposed,
+            error => End::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Engines at work on the embedded store: who leads, what they decide, and how they hand over.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::{Options, Status};
+use fleet::{Cluster, DesiredState, Machine, MachineId, UnitState};
+use registry::{Expected, MemberError, Membership, Mirror, Registry, Table, UnitWrite};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use unitfile::{UnitFile, UnitName};
+
+const TTL: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn units_are_placed_and_leave_again() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let engine = Engine::start(&registry, &join(&registry, "m1").await);
+    join(&registry, "m2").await;
+    let mut mirror = registry.mirror().await;
+
+    launch(&registry, &["a.service", "b.service"]).await;
+    until(&mut mirror, "both units to have a place", |cluster| {
+        cluster.targets.len() == 2
+    })
+    .await;
+    let cluster = mirror.cluster();
+    assert_ne!(
+        cluster.targets["a.service"], cluster.targets["b.service"],
+        "the load is spread"
+    );
+    assert_eq!(cluster.schedule.len(), 2);
+
+    registry.delete_unit(&unit("a.service")).await.unwrap();
+    until(&mut mirror, "the unit to leave, and its file", |cluster| {
+        !cluster.targets.contains_key("a.service") && cluster.files.len() == 1
+    })
+    .await;
+    assert!(engine.status.borrow().leader_since.is_some());
+    engine.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unit_that_fits_nowhere_waits_until_it_does() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
+    let picky =
+        UnitFile::parse(b"[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineID=m2\n").unwrap();
+    put(&registry, "picky.service", &picky).await;
+    engine
+        .until("the unit to wait", |status| {
+            status.waiting == [unit("picky.service")]
+        })
+        .await;
+
+    join(&registry, "m2").await;
+    let mut mirror = registry.mirror().await;
+    until(&mut mirror, "its machine", |cluster| {
+        cluster.targets.get("picky.service") == Some(&id("m2"))
+    })
+    .await;
+    engine
+        .until("nobody to wait", |status| status.waiting.is_empty())
+        .await;
+}
+
+#[tokio::test]
+async fn when_the_leader_leaves_the_next_takes_over_at_once() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let one = join(&registry, "m1").await;
+    let mut first = Engine::start(&registry, &one);
+    first
+        .until("the first to lead", |status| status.leader_since.is_some())
+        .await;
+    let mut second = Engine::start(&registry, &join(&registry, "m2").await);
+    launch(&registry, &["a.service", "b.service"]).await;
+    let mut mirror = registry.mirror().await;
+    until(&mut mirror, "both to be placed", |cluster| {
+        cluster.targets.len() == 2
+    })
+    .await;
+
+    one.leave().await.unwrap();
+    second
+        .until("the second to lead", |status| status.leader_since.is_some())
+        .await;
+    until(
+        &mut mirror,
+        "all to be on the machine that is left",
+        |cluster| {
+            cluster.targets.values().all(|machine| *machine == id("m2"))
+                && !cluster.schedule.contains_key("m1")
+        },
+    )
+    .await;
+    let over = first.ended().await.unwrap_err();
+    assert!(matches!(over, MemberError::NotMember(_)), "{over}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn units_of_a_machine_whose_lease_ends_move_and_no_others_do() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let leader = join(&registry, "m1").await;
+    let kept = tokio::spawn({
+        let leader = leader.clone();
+        async move { leader.keep_alive().await }
+    });
+    let engine = Engine::start(&registry, &leader);
+    let dying = registry
+        .join(&machine("m2"), Duration::from_secs(5))
+        .await
+        .unwrap();
+    let units = ["a.service", "b.service", "c.service", "d.service"];
+    launch(&registry, &units).await;
+    let mut mirror = registry.mirror().await;
+    until(&mut mirror, "all to be placed", |cluster| {
+        cluster.targets.len() == 4
+    })
+    .await;
+    let before = mirror.cluster().targets.clone();
+    assert!(before.values().any(|machine| *machine == dying.machine.id));
+
+    until(
+        &mut mirror,
+        "all to be on the machine that lives",
+        |cluster| cluster.targets.values().all(|machine| *machine == id("m1")),
+    )
+    .await;
+    assert_eq!(mirror.cluster().schedule[&id("m1")].len(), 4);
+    assert!(!mirror.cluster().machines.contains_key("m2"));
+    drop((engine, kept));
+}
+
+#[tokio::test]
+async fn a_deposed_leader_stands_for_election_again() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
+    engine
+        .until("it to lead", |status| status.leader_since.is_some())
+        .await;
+
+    store.delete("leader").await;
+    engine
+        .until("a second election", |status| status.elections == 2)
+        .await;
+    launch(&registry, &["a.service"]).await;
+    let mut mirror = registry.mirror().await;
+    until(&mut mirror, "it to work", |cluster| {
+        cluster.targets.len() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_foreign_commit_ends_the_leadership_and_nothing_is_assigned_twice() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
+    launch(&registry, &["a.service"]).await;
+    engine
+        .until("its first commit", |status| status.changes > 0)
+        .await;
+
+    // as if an attempt of an earlier process of this machine had arrived late
+    store.put("commit", r#"{"leader":1,"nonce":1}"#).await;
+    launch(&registry, &["b.service"]).await;
+    let mut mirror = registry.mirror().await;
+    until(
+        &mut mirror,
+        "the unit to be placed all the same",
+        |cluster| cluster.targets.len() == 2,
+    )
+    .await;
+    engine
+        .until("a second election", |status| status.elections == 2)
+        .await;
+    assert_eq!(
+        mirror
+            .cluster()
+            .schedule
+            .values()
+            .map(BTreeMap::len)
+            .sum::<usize>(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn what_it_wrote_itself_and_what_units_do_keep_the_engine_asleep() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let member = join(&registry, "m1").await;
+    let mut engine = Engine::start(&registry, &member);
+    let mut mirror = registry.mirror().await;
+    launch(&registry, &["a.service"]).await;
+    until(&mut mirror, "the unit to be placed", |cluster| {
+        cluster.targets.len() == 1
+    })
+    .await;
+    let file = mirror.cluster().units["a.service"].hash;
+    let changes = engine
+        .until("its commit", |status| status.changes > 0)
+        .await
+        .changes;
+
+    for sub in ["start-pre", "start", "running"] {
+        member
+            .publish(&[(unit("a.service"), Some(state(sub, file)))])
+            .await
+            .unwrap();
+    }
+    // the engine sees events in order: once it has planned for this one, it has seen the states
+    let plans = engine.status.borrow().plans;
+    launch(&registry, &["b.service"]).await;
+    let status = engine
+        .until("the next commit", |status| status.changes > changes)
+        .await;
+    assert!(
+        status.plans - plans <= 2,
+        "{} plans for one new unit",
+        status.plans - plans
+    );
+    assert_eq!(status.elections, 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_gives_the_leadership_up() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
+    engine
+        .until("it to lead", |status| status.leader_since.is_some())
+        .await;
+    let status = engine.status.clone();
+    engine.stop().await.unwrap();
+    assert_eq!(
+        registry.picture(&[Table::Leader]).await.unwrap().leader,
+        None
+    );
+    assert!(status.borrow().leader_since.is_none());
+}
+
+/// A store in memory, with a client for what an engine never does.
+struct Server(store::Store);
+
+impl Server {
+    async fn start() -> Self {
+        Server(store::Store::in_memory().await.unwrap())
+    }
+
+    async fn registry(&self) -> Registry {
+        Registry::from_channel(self.0.channel(), "/fleet/", Duration::from_secs(10))
+            .await
+            .unwrap()
+    }
+
+    async fn client(&self) -> etcd_client::Client {
+        let channel = etcd_client::Channel::Tonic(self.0.channel());
+        etcd_client::Client::from_channel(channel, None)
+            .await
+            .unwrap()
+    }
+
+    async fn put(&self, key: &str, value: &str) {
+        self.client()
+            .await
+            .put(format!("/fleet/{key}"), value, None)
+            .await
+            .unwrap();
+    }
+
+    async fn delete(&self, key: &str) {
+        self.client()
+            .await
+            .delete(format!("/fleet/{key}"), None)
+            .await
+            .unwrap();
+    }
+}
+
+/// A running engine.
+struct Engine {
+    status: watch::Receiver<Status>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), MemberError>>,
+}
+
+impl Engine {
+    fn start(registry: &Registry, membership: &Membership) -> Self {
+        let (registry, membership) = (registry.clone(), membership.clone());
+        let (sender, status) = watch::channel(Status::default());
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let task = tokio::spawn(async move {
+            engine::run(&registry, &membership, &Options::default(), &sender, &token).await
+        });
+        Engine {
+            status,
+            shutdown,
+            task,
+        }
+    }
+
+    async fn until(&mut self, what: &str, so: impl FnMut(&Status) -> bool) -> Status {
+        soon(what, self.status.wait_for(so))
+            .await
+            .expect("the engine runs")
+            .clone()
+    }
+
+    async fn stop(self) -> Result<(), MemberError> {
+        self.shutdown.cancel();
+        self.ended().await
+    }
+
+    async fn ended(self) -> Result<(), MemberError> {
+        soon("the engine to end", self.task).await.unwrap()
+    }
+}
+
+async fn until(mirror: &mut Mirror, what: &str, so: impl Fn(&Cluster) -> bool) {
+    soon(what, async {
+        while !so(mirror.cluster()) {
+            mirror.changed().await;
+        }
+    })
+    .await;
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(30), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+async fn join(registry: &Registry, name: &str) -> Membership {
+    registry.join(&machine(name), TTL).await.unwrap()
+}
+
+async fn launch(registry: &Registry, names: &[&str]) {
+    for name in names {
+        let text = format!("[Service]\nExecStart=/bin/echo {name}\n");
+        put(registry, name, &UnitFile::parse(text.as_bytes()).unwrap()).await;
+    }
+}
+
+async fn put(registry: &Registry, name: &str, file: &UnitFile) {
+    let write = UnitWrite {
+        name: unit(name),
+        hash: file.hash(),
+        file: Some(file),
+        desired: DesiredState::Launched,
+        expected: Expected::Absent,
+    };
+    registry.put_units(&[write]).await.unwrap();
+}
+
+fn machine(name: &str) -> Machine {
+    Machine {
+        id: id(name),
+        address: String::new(),
+        metadata: BTreeMap::new(),
+        version: "1.0.0".to_owned(),
+        boot_id: "boot-1".to_owned(),
+        member_since: 0,
+    }
+}
+
+fn state(sub: &str, hash: unitfile::Hash) -> UnitState {
+    UnitState {
+        load: "loaded".to_owned(),
+        active: "active".to_owned(),
+        sub: sub.to_owned(),
+        hash,
+        current: DesiredState::Launched,
+        problem: String::new(),
+    }
+}
+
+fn id(id: &str) -> MachineId {
+    MachineId::parse(id).unwrap()
+}
+
+fn unit(name: &str) -> UnitName {
+    UnitName::parse(name).unwrap()
+}

@@ -1,0 +1,247 @@
+//! Records as JSON: what stands in a value, and what it means.
+//!
+//! Each record has a private twin here that serde knows; the types of `fleet` know nothing of JSON.
+//! Unknown fields are ignored, so that a newer version may add some.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use etcd_client::KeyValue;
+use fleet::cluster::FileRecord;
+use fleet::{Assignment, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
+use serde::{Deserialize, Serialize};
+use unitfile::{Hash, UnitFile};
+
+use crate::keys::Key;
+
+/// Why a value makes no sense.
+pub(crate) type Garbage = Box<dyn std::error::Error + Send + Sync>;
+
+/// The event that a record under `key` stands for; none for records that are no part of the picture.
+pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> {
+    Ok(Some(match key {
+        Key::File(hash) => Event::File(hash, Some(file(hash, kv)?)),
+        Key::Unit(unit) => Event::Unit(unit, Some(json::<UnitRow>(kv)?.try_into()?)),
+        Key::Machine(id) => Event::Machine(id.clone(), Some(machine(id, kv)?)),
+        Key::Metadata(id, name) => Event::Metadata(id, name, Some(json::<MetadataRow>(kv)?.value)),
+        Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
+        Key::Commit => return Ok(None),
+        Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
+        Key::Scheduled(id, unit) => Event::Scheduled(id, unit, Some(assignment(kv)?)),
+        Key::Target(unit) => Event::Target(unit, Some(json::<MachineRef>(kv)?.machine()?)),
+        Key::State(unit, id) => Event::State(unit, id, Some(json::<StateRow>(kv)?.try_into()?)),
+    }))
+}
+
+/// The event of a record that went away.
+pub(crate) fn gone(key: Key) -> Option<Event> {
+    Some(match key {
+        Key::File(hash) => Event::File(hash, None),
+        Key::Unit(unit) => Event::Unit(unit, None),
+        Key::Machine(id) => Event::Machine(id, None),
+        Key::Metadata(id, name) => Event::Metadata(id, name, None),
+        Key::Leader => Event::Leader(None),
+        Key::Commit => return None,
+        Key::Admitted(id) => Event::Admitted(id, None),
+        Key::Scheduled(id, unit) => Event::Scheduled(id, unit, None),
+        Key::Target(unit) => Event::Target(unit, None),
+        Key::State(unit, id) => Event::State(unit, id, None),
+    })
+}
+
+/// Reads `machine/<id>`.
+pub(crate) fn machine(id: MachineId, kv: &KeyValue) -> Result<Machine, Garbage> {
+    let row: MachineRow = json(kv)?;
+    Ok(Machine {
+        id,
+        address: row.address,
+        metadata: row.metadata,
+        version: row.version,
+        boot_id: row.boot_id,
+        member_since: kv.create_revision(),
+    })
+}
+
+/// Reads `commit`.
+pub(crate) fn commit(kv: &KeyValue) -> Result<CommitRow, Garbage> {
+    json(kv)
+}
+
+/// Prints `file/<hash>`.
+pub(crate) fn print_file(file: &UnitFile) -> Vec<u8> {
+    print(&FileRow {
+        text: file.to_string(),
+    })
+}
+
+/// Prints `unit/<name>` and `schedule/<machine>/<unit>`.
+pub(crate) fn print_unit(hash: Hash, desired: DesiredState) -> Vec<u8> {
+    print(&UnitRow {
+        hash: hash.to_string(),
+        desired: desired.to_string(),
+    })
+}
+
+/// Prints `machine/<id>`.
+pub(crate) fn print_machine(machine: &Machine) -> Vec<u8> {
+    print(&MachineRow {
+        address: machine.address.clone(),
+        metadata: machine.metadata.clone(),
+        version: machine.version.clone(),
+        boot_id: machine.boot_id.clone(),
+    })
+}
+
+/// Prints `metadata/<id>/<key>`.
+pub(crate) fn print_metadata(value: &str) -> Vec<u8> {
+    print(&MetadataRow {
+        value: value.to_owned(),
+    })
+}
+
+/// Prints `leader` and `target/<unit>`.
+pub(crate) fn print_machine_ref(id: &MachineId) -> Vec<u8> {
+    print(&MachineRef {
+        machine: id.to_string(),
+    })
+}
+
+/// Prints `schedule/<machine>`.
+pub(crate) fn print_admitted(member_since: i64) -> Vec<u8> {
+    print(&AdmittedRow { member_since })
+}
+
+/// Prints `commit`.
+pub(crate) fn print_commit(row: &CommitRow) -> Vec<u8> {
+    print(row)
+}
+
+/// Prints `state/<unit>/<machine>`.
+pub(crate) fn print_state(state: &UnitState) -> Vec<u8> {
+    print(&StateRow {
+        load: state.load.clone(),
+        active: state.active.clone(),
+        sub: state.sub.clone(),
+        hash: state.hash.to_string(),
+        current: state.current.to_string(),
+        problem: state.problem.clone(),
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileRow {
+    text: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnitRow {
+    hash: String,
+    desired: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MachineRow {
+    address: String,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    version: String,
+    boot_id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MetadataRow {
+    value: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MachineRef {
+    machine: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AdmittedRow {
+    member_since: i64,
+}
+
+/// The record `commit`: names one transaction of one leadership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CommitRow {
+    /// Create-revision of the `leader` record that the writer held.
+    pub(crate) leader: i64,
+    /// A number of this transaction alone.
+    pub(crate) nonce: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateRow {
+    load: String,
+    active: String,
+    sub: String,
+    hash: String,
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    problem: String,
+}
+
+impl MachineRef {
+    fn machine(&self) -> Result<MachineId, Garbage> {
+        Ok(MachineId::parse(&self.machine)?)
+    }
+}
+
+impl TryFrom<UnitRow> for UnitRecord {
+    type Error = Garbage;
+
+    fn try_from(row: UnitRow) -> Result<Self, Garbage> {
+        Ok(UnitRecord {
+            hash: row.hash.parse()?,
+            desired: row.desired.parse()?,
+        })
+    }
+}
+
+impl TryFrom<StateRow> for UnitState {
+    type Error = Garbage;
+
+    fn try_from(row: StateRow) -> Result<Self, Garbage> {
+        Ok(UnitState {
+            hash: row.hash.parse()?,
+            // an agent that does not say how far it is has nothing to say
+            current: row.current.parse().unwrap_or_default(),
+            load: row.load,
+            active: row.active,
+            sub: row.sub,
+            problem: row.problem,
+        })
+    }
+}
+
+fn file(hash: Hash, kv: &KeyValue) -> Result<FileRecord, Garbage> {
+    let file = UnitFile::parse(json::<FileRow>(kv)?.text.as_bytes())?;
+    if file.hash() != hash {
+        return Err(format!("the text's hash is {}", file.hash()).into());
+    }
+    Ok(FileRecord {
+        file: Arc::new(file),
+        revision: kv.mod_revision(),
+    })
+}
+
+fn assignment(kv: &KeyValue) -> Result<Assignment, Garbage> {
+    let UnitRecord { hash, desired } = json::<UnitRow>(kv)?.try_into()?;
+    if desired == DesiredState::Inactive {
+        return Err("an assignment cannot be inactive".into());
+    }
+    Ok(Assignment { hash, desired })
+}
+
+fn json<'a, T: Deserialize<'a>>(kv: &'a KeyValue) -> Result<T, Garbage> {
+    Ok(serde_json::from_slice(kv.value())?)
+}
+
+fn print<T: Serialize>(row: &T) -> Vec<u8> {
+    // rows are structs of strings, numbers and maps with string keys: printing them cannot fail
+    serde_json::to_vec(row).unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! The whole picture, kept up to date.
+
+use std::sync::Arc;
+
+use fleet::{Cluster, Event};
+
+use crate::Registry;
+use crate::follow::{Follow, RecordEvent, Update};
+use crate::records::Records;
+
+/// Everything under the prefix, as of the last [`changed`](Mirror::changed). Stays what it was while etcd is
+/// away, and catches up when that is back.
+pub struct Mirror {
+    cluster: Cluster,
+    decisive: i64,
+    follow: Follow,
+    records: Arc<Records>,
+}
+
+impl Registry {
+    /// Begins to mirror the registry. Waits for the first picture as long as that takes.
+    pub async fn mirror(&self) -> Mirror {
+        let follow = Follow::start(self.etcd.clone(), self.records.keys.everything());
+        let mut mirror = Mirror {
+            cluster: Cluster::default(),
+            decisive: 0,
+            follow,
+            records: self.records.clone(),
+        };
+        mirror.changed().await;
+        mirror
+    }
+}
+
+impl Mirror {
+    /// The picture.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Revision of the last change that a plan may depend on: what systemd says of units is none.
+    pub fn decisive(&self) -> i64 {
+        self.decisive
+    }
+
+    /// Waits for news and takes all that is there. Losing the future loses nothing.
+    pub async fn changed(&mut self) {
+        let first = self.follow.next().await;
+        self.take(first);
+        while let Some(more) = self.follow.waiting() {
+            self.take(more);
+        }
+    }
+
+    /// Whether etcd is in reach, so that news would arrive.
+    pub fn is_current(&self) -> bool {
+        self.follow.is_current()
+    }
+
+    fn take(&mut self, update: Update) {
+        let revision = match update {
+            Update::Reset { revision, records } => {
+                self.cluster = Cluster::default();
+                let events = records
+                    .iter()
+                    .filter_map(|record| self.records.read(record));
+                events.for_each(|event| self.cluster.apply(event));
+                self.decisive = revision;
+                revision
+            }
+            Update::Events { revision, events } => {
+                events.iter().for_each(|event| self.take_event(event));
+                revision
+            }
+        };
+        self.cluster.revision = revision;
+    }
+
+    fn take_event(&mut self, RecordEvent { record, gone }: &RecordEvent) {
+        let event = if *gone {
+            self.records.gone(record.key())
+        } else {
+            self.records.read(record)
+        };
+        if let Some(event) = event {
+            if !matches!(event, Event::State(..)) {
+                self.decisive = record.mod_revision();
+            }
+            self.cluster.apply(event);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A machine's word on its units.
+
+use std::collections::BTreeMap;
+
+use etcd_client::{PutOptions, Txn, TxnOp};
+use fleet::UnitState;
+use unitfile::UnitName;
+
+use crate::keys::Key;
+use crate::{Error, MAX_TXN_OPS, MemberError, Membership, codec};
+
+impl Membership {
+    /// Publishes what systemd says of units, and takes back what was said of those with none: up to 128 in a
+    /// transaction, on the machine's lease. Of two for one unit the later one counts.
+    ///
+    /// # Errors
+    /// [`MemberError::NotMember`] if the record is not on our lease any more: then nothing further was written.
+    pub async fn publish(
+        &self,
+        states: &[(UnitName, Option<UnitState>)],
+    ) -> Result<(), MemberError> {
+        let newest: BTreeMap<&UnitName, &Option<UnitState>> =
+            states.iter().map(|(unit, state)| (unit, state)).collect();
+        let ops: Vec<TxnOp> = newest
+            .into_iter()
+            .map(|(unit, state)| self.state_op(unit, state))
+            .collect();
+        for some in ops.chunks(MAX_TXN_OPS) {
+            self.write_guarded("publishing unit states", some).await?;
+        }
+        Ok(())
+    }
+
+    fn state_op(&self, unit: &UnitName, state: &Option<UnitState>) -> TxnOp {
+        let key = Key::State(unit.clone(), self.machine.id.clone());
+        let key = self.registry.records.keys.print(&key);
+        let on_lease = PutOptions::new().with_lease(self.lease);
+        match state {
+            Some(state) => TxnOp::put(key, codec::print_state(state), Some(on_lease)),
+            None => TxnOp::delete(key, None),
+        }
+    }
+
+    async fn write_guarded(&self, what: &'static str, ops: &[TxnOp]) -> Result<(), MemberError> {
+        let txn = Txn::new().when([self.guard()]).and_then(ops);
+        let succeeded = match self.registry.etcd.txn(what, txn).await {
+            Err(error) if error.is_lease_gone() => false,
+            answer => answer
+                .map_err(|error: Error| MemberError::Registry(error))?
+                .succeeded(),
+        };
+        match succeeded {
+            true => Ok(()),
+            false => Err(MemberError::NotMember(self.machine.id.clone())),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! From what etcd holds to what the picture understands; garbage is named once and left out.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use etcd_client::KeyValue;
+use fleet::Event;
+
+use crate::codec::{self, Garbage};
+use crate::keys::{Key, Keys};
+
+/// After so many garbage records a further one is not remembered, and may be named again.
+const REMEMBERED: usize = 10_000;
+
+/// Reads records under one prefix.
+pub(crate) struct Records {
+    pub(crate) keys: Keys,
+    named: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl Records {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Records {
+            keys: Keys::new(prefix),
+            named: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// What a record that is there means. One that cannot be read counts as absent.
+    pub(crate) fn read(&self, kv: &KeyValue) -> Option<Event> {
+        let Some(key) = self.keys.parse(kv.key()) else {
+            self.name(kv, &"no such kind of record".into());
+            return None;
+        };
+        match codec::decode(key.clone(), kv) {
+            Ok(event) => event,
+            Err(why) => {
+                self.name(kv, &why);
+                codec::gone(key)
+            }
+        }
+    }
+
+    /// What it means that a record went away.
+    pub(crate) fn gone(&self, key: &[u8]) -> Option<Event> {
+        self.keys.parse(key).and_then(codec::gone)
+    }
+
+    /// Reads one record with `decode`; one that makes no sense counts as absent.
+    pub(crate) fn read_with<T>(
+        &self,
+        kv: &KeyValue,
+        decode: impl FnOnce(&KeyValue) -> Result<T, Garbage>,
+    ) -> Option<T> {
+        decode(kv).inspect_err(|why| self.name(kv, why)).ok()
+    }
+
+    /// The key that a record stands under.
+    pub(crate) fn key(&self, key: &[u8]) -> Option<Key> {
+        self.keys.parse(key)
+    }
+
+    fn name(&self, kv: &KeyValue, why: &Garbage) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = if named.len() < REMEMBERED {
+            named.insert(kv.key().to_vec())
+        } else {
+            !named.contains(kv.key())
+        };
+        if first {
+            let key = String::from_utf8_lossy(kv.key());
+            tracing::warn!(%key, revision = kv.mod_revision(), %why, "ignoring a record that makes no sense");
+        }
+    }
+}

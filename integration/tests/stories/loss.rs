@@ -164,4 +164,17 @@ stories! {
         ensure!(after == before, "after: {after:?}, before: {before:?}");
         Ok(())
     }
+
+    stopping_and_restarting_fleet_takes_a_moment(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        some_units(cluster, 6)?;
+        for verb in ["restart", "stop", "start", "restart", "stop"] {
+            let machine = cluster.machine("m1")?;
+            let asked = now()?;
+            machine.read(["systemctl", verb, "fleet.service"])?;
+            let took = now()? - asked;
+            ensure!(took <= 2.0 * SECOND, "systemctl {verb} fleet took {took:.2} s");
+        }
+        Ok(())
+    }
 }

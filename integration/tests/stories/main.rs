@@ -9,4 +9,5 @@ mod life;
 mod loss;
 mod placement;
 mod setup;
+mod systemd;
 mod told;

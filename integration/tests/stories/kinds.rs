@@ -31,7 +31,7 @@ stories! {
             [row] if row.machine == home && row.active == "inactive" => Some(()),
             _ => None,
         })?;
-        let talk = "exec 3<>/dev/tcp/127.0.0.1/7007; echo hello >&3; read -t 10 answer <&3; echo \"$answer\"";
+        let talk = "set -e; exec 3<>/dev/tcp/127.0.0.1/7007; echo hello >&3; read -t 10 answer <&3; echo \"$answer\"";
         ensure!(cluster.machine(&home)?.read(["bash", "-c", talk])? == "hello");
         ensure!(cluster.wait_active("echo.service")? == home, "the first client starts the service");
 

@@ -89,12 +89,12 @@ fn first_of_each_unit(wishes: &[Wish], outcomes: &[Option<Outcome>]) -> Vec<usiz
 }
 
 fn unit_write<'a>(name: &UnitName, write: &'a Write, picture: &UnitPicture) -> UnitWrite<'a> {
-    let stored = stored(picture, name);
     let (hash, file, desired) = match write {
         Write::File(hash, file, desired) => (*hash, Some(file), *desired),
         Write::State(hash, desired) => (*hash, None, *desired),
     };
-    let revision = picture.revisions.get(name).filter(|_| stored.is_some());
+    // a record that makes no sense has a revision too, and is written over
+    let revision = picture.revisions.get(name);
     let expected = revision.map_or(Expected::Absent, |revision| Expected::Revision(*revision));
     UnitWrite {
         name: name.clone(),

@@ -60,14 +60,15 @@ impl Cluster {
     /// A machine does not come up or does not join in time.
     pub fn boot(lab: Lab, count: usize, backing: Backing, fleet: &Fleet) -> Result<Cluster> {
         let mut cluster = Cluster { lab, backing };
-        if backing == Backing::Etcd {
+        if backing == Backing::Etcd && !cluster.lab.etcd().is_running() {
             cluster.lab.start_etcd()?;
         }
         cluster.grow(count, fleet)?;
         Ok(cluster)
     }
 
-    /// Adds machines until there are `count`, and waits until all are members.
+    /// Adds machines until there are `count`, and waits until all that are up are members. A machine's metadata
+    /// holds its `name` in the lab.
     ///
     /// # Errors
     /// As [`boot`](Self::boot).
@@ -75,17 +76,21 @@ impl Cluster {
         let (backing, servers) = (self.backing, self.store_url());
         self.lab.boot_with(count, |machine| {
             let hosts_store = backing == Backing::EmbeddedStore && machine.name() == "m1";
-            let fleet = if hosts_store {
-                fleet
-                    .clone()
-                    .conf("embedded_store=true")
-                    .conf(format!("store_listen={servers}"))
+            let name = format!("metadata=name={}", machine.name());
+            let fleet = fleet.clone().conf(name);
+            machine.install(&if hosts_store {
+                let listen = format!("store_listen={servers}");
+                fleet.conf("embedded_store=true").conf(listen)
             } else {
-                fleet.clone().conf(format!("etcd_servers={servers}"))
-            };
-            machine.install(&fleet)
+                fleet.conf(format!("etcd_servers={servers}"))
+            })
         })?;
-        self.wait_for_members(count)
+        let up = self
+            .lab
+            .machines()
+            .iter()
+            .filter(|machine| machine.is_running());
+        self.wait_for_members(up.count())
     }
 
     /// Where the records are served: `http://…:2379`, reachable from every machine and from the lab.

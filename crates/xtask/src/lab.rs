@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use integration::{Backing, Cluster, Fleet, Lab, guard};
 
@@ -100,11 +100,12 @@ struct Up {
     /// A real etcd beside the machines, on http://10.99.0.1:2379
     #[arg(long)]
     etcd: bool,
-    /// Build fleet and make the machines a cluster: its records in etcd, or else in the store of m1's fleetd
+    /// Machines with nothing but systemd on them; else fleet is built and the machines form a cluster,
+    /// its records in etcd, or in the store of m1's fleetd
     #[arg(long)]
-    fleet: bool,
-    /// A line of fleet.conf on all machines, as in --conf 'agent_ttl="5s"'
-    #[arg(long, value_name = "LINE", requires = "fleet")]
+    bare: bool,
+    /// A line of fleet.conf on all new machines, as in --conf agent_ttl=5s
+    #[arg(long, value_name = "LINE", conflicts_with = "bare")]
     conf: Vec<String>,
 }
 
@@ -133,12 +134,17 @@ pub(crate) fn run(options: Options) -> Result<()> {
 fn bring_up(name: &str, up: &Up) -> Result<()> {
     let start = Instant::now();
     let exists = Lab::list()?.iter().any(|lab| lab.name() == name);
-    let lab = match (exists, up.fleet) {
-        (true, true) => bail!("lab {name} exists: --fleet makes a new one"),
-        (true, false) => boot(Lab::open(name)?, up)?,
-        (false, true) => boot_fleet(name, up)?,
-        (false, false) => boot(Lab::create(name)?, up)?,
+    let lab = if exists {
+        Lab::open(name)?
+    } else {
+        Lab::create(name)?
     };
+    let mut lab = if up.bare {
+        boot(lab, up)?
+    } else {
+        boot_fleet(lab, up)?
+    };
+    lab.keep()?;
     show(&lab);
     let took = start.elapsed();
     println!("up after {took:.1?}; `cargo xtask lab down --name {name}` takes it down");
@@ -150,25 +156,21 @@ fn boot(mut lab: Lab, up: &Up) -> Result<Lab> {
         lab.start_etcd()?;
     }
     lab.boot(up.count)?;
-    lab.keep()?;
     Ok(lab)
 }
 
-fn boot_fleet(name: &str, up: &Up) -> Result<Lab> {
+fn boot_fleet(lab: Lab, up: &Up) -> Result<Lab> {
     deps::ensure()?;
     test::build_programs()?;
-    let fleet = up
-        .conf
-        .iter()
-        .fold(Fleet::built()?, |fleet, line| fleet.conf(line));
-    let backing = if up.etcd {
+    let built = Fleet::built()?.conf("agent_ttl=5s");
+    let fleet = up.conf.iter().fold(built, |fleet, line| fleet.conf(line));
+    let with_etcd = up.etcd || lab.etcd().is_running();
+    let backing = if with_etcd {
         Backing::Etcd
     } else {
         Backing::EmbeddedStore
     };
-    let mut cluster = Cluster::boot(Lab::create(name)?, up.count, backing, &fleet)?;
-    cluster.lab.keep()?;
-    Ok(cluster.lab)
+    Ok(Cluster::boot(lab, up.count, backing, &fleet)?.lab)
 }
 
 fn list() -> Result<()> {

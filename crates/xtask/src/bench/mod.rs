@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each beside its reference in the same run.
 
 mod cpu;
+mod phases;
 mod rest;
 mod start;
 

@@ -7,7 +7,7 @@ use clap::Args;
 use integration::{Cluster, Machine};
 
 use super::cpu::Cpu;
-use super::{median, ratio};
+use super::{median, phases, ratio};
 
 /// A service that is active at once.
 const SLEEP: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
@@ -67,7 +67,8 @@ fn one_unit(cluster: &Cluster, pairs: usize) -> Result<()> {
         "  ratio                                         {:7.2}     (at most 1)",
         ratio(ours, reference)
     );
-    Ok(())
+    machine.write_file("/root/units/phases.service", &pin)?;
+    phases::run(machine, "phases.service")
 }
 
 fn many_units(cluster: &Cluster, options: &Options) -> Result<()> {
@@ -124,7 +125,8 @@ fn through_fleet(cluster: &Cluster, round: usize, units: usize) -> Result<Durati
     Ok(took)
 }
 
-/// On each machine by itself: one reload, then a third of the units started at once; then they go again.
+/// On each machine by itself, with no fleetd about: one reload, then a third of the units started at once; then they
+/// go again.
 fn three_loops(cluster: &Cluster, round: usize, units: usize) -> Result<Duration> {
     let share = units / 3;
     let names: Vec<String> = (0..share)
@@ -137,6 +139,7 @@ fn three_loops(cluster: &Cluster, round: usize, units: usize) -> Result<Duration
         );
         shell(machine, &write)?;
     }
+    everywhere(cluster, "systemctl stop fleet.service")?;
     let before = Cpu::of(cluster);
     let start = Instant::now();
     everywhere(
@@ -155,6 +158,8 @@ fn three_loops(cluster: &Cluster, round: usize, units: usize) -> Result<Duration
             "systemctl stop {names}; cd /etc/systemd/system && rm {names} && systemctl daemon-reload"
         ),
     )?;
+    everywhere(cluster, "systemctl start fleet.service")?;
+    cluster.wait_for_members(cluster.lab.machines().len())?;
     Ok(took)
 }
 

@@ -6,16 +6,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fleet::UnitState;
-use registry::{Membership, Registry};
-use tokio::sync::watch;
+use registry::Registry;
 use unitfile::UnitName;
 
-use crate::batch::Batch;
 use crate::failure::chain;
 use crate::files::{Directories, FileError, UnitFiles};
-use crate::orders;
 use crate::outbox::Outbox;
-use crate::round::Rounds;
 use crate::systemd::{Status, Systemd, SystemdError};
 
 /// The role that makes one machine's systemd match its part of the schedule.
@@ -73,56 +69,6 @@ impl<S: Systemd> Agent<S> {
             outbox: Outbox::default(),
             counters: Counters::default(),
         }))
-    }
-
-    /// Works until the future is dropped, which stops no unit and undoes nothing. Goes on with every new
-    /// membership that `memberships` brings; while one is lost, units run on and changes wait.
-    ///
-    /// # Errors
-    /// The records of earlier work cannot be read: to begin without them would leave units running that
-    /// nobody watches.
-    pub async fn run(
-        self: &Arc<Self>,
-        memberships: watch::Receiver<Membership>,
-    ) -> Result<(), AgentError> {
-        let mut rounds = Rounds::adopt(self, memberships.clone()).await?;
-        let publish = self.outbox.publish(memberships);
-        tokio::join!(Box::pin(rounds.run()), Box::pin(publish));
-        Ok(())
-    }
-
-    /// Leaves in good order: stops all units of ours side by side, waits for their ends for `bound` at most,
-    /// and removes their files. Gives the units that would not go down in time; their files stay, for the
-    /// next start of the agent to deal with. To be called when [`Agent::run`] has ended.
-    ///
-    /// # Errors
-    /// The records cannot be read.
-    pub async fn leave(
-        self: &Arc<Self>,
-        bound: Duration,
-    ) -> Result<BTreeSet<UnitName>, AgentError> {
-        let mut left: BTreeSet<UnitName> = self.files.scan()?.into_keys().collect();
-        let mut down = Vec::new();
-        let stops = orders::stop(
-            self,
-            left.iter().cloned().collect(),
-            |name, result| match result {
-                Ok(_) => down.push(name),
-                Err(failure) => {
-                    tracing::warn!(unit = %name, problem = failure.problem, "not stopped")
-                }
-            },
-        );
-        if tokio::time::timeout(bound, stops).await.is_err() {
-            tracing::warn!(?bound, "some units did not stop in time");
-        }
-        let batch = Batch {
-            removes: down,
-            ..Batch::default()
-        };
-        let removed = Box::pin(batch.prepare(self)).await;
-        left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
-        Ok(left)
     }
 
     /// The state of each unit as the cluster should know it.

@@ -110,15 +110,53 @@ async fn disable<S: Systemd>(agent: &Agent<S>, names: &[UnitName]) {
 }
 
 async fn write<S: Systemd>(agent: &Arc<Agent<S>>, writes: &BTreeMap<UnitName, Hash>) -> Outcomes {
+    let mut outcomes = the_machines_own(agent, writes).await;
+    let mut writes = writes.clone();
+    writes.retain(|name, _| !outcomes.contains_key(name));
     if writes.is_empty() {
-        return Outcomes::new();
+        return outcomes;
     }
     let hashes: BTreeSet<Hash> = writes.values().copied().collect();
     let hashes: Vec<Hash> = hashes.into_iter().collect();
-    match agent.registry.files(&hashes).await {
-        Ok(files) => write_all(agent, writes.clone(), files).await,
-        Err(error) => all_failed(writes.keys().cloned(), &Failure::passing(chain(&error))),
+    outcomes.extend(match agent.registry.files(&hashes).await {
+        Ok(files) => write_all(agent, writes, files).await,
+        Err(error) => all_failed(writes.into_keys(), &Failure::passing(chain(&error))),
+    });
+    outcomes
+}
+
+/// Refuses units that run on this machine without our doing, such as its sshd: a file of ours would take the
+/// place of theirs.
+async fn the_machines_own<S: Systemd>(
+    agent: &Agent<S>,
+    writes: &BTreeMap<UnitName, Hash>,
+) -> Outcomes {
+    let new: Vec<UnitName> = writes
+        .keys()
+        .filter(|name| !agent.files.is_ours(name))
+        .cloned()
+        .collect();
+    match up_already(agent, &new).await {
+        Ok(up) => all_failed(
+            up,
+            &Failure::passing(
+                "it runs on this machine already, and not by fleet's doing".to_owned(),
+            ),
+        ),
+        Err(error) => all_failed(new, &Failure::of_systemd("look", &error)),
     }
+}
+
+async fn up_already<S: Systemd>(
+    agent: &Agent<S>,
+    names: &[UnitName],
+) -> Result<Vec<UnitName>, SystemdError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let states = agent.systemd.states(names).await?;
+    let up = states.into_iter().filter(|(_, status)| status.is_up());
+    Ok(up.map(|(name, _)| name).collect())
 }
 
 async fn write_all<S: Systemd>(

@@ -109,6 +109,11 @@ impl UnitFiles {
         UnitFile::parse(&bytes).is_ok_and(|file| file.has_section("Install"))
     }
 
+    /// Whether a unit's file, if there is one, was written by us.
+    pub fn is_ours(&self, name: &UnitName) -> bool {
+        self.record(name).exists()
+    }
+
     /// Writes a unit's file, in place of an earlier one of ours.
     pub fn write(&self, name: &UnitName, file: &UnitFile) -> Result<(), FileError> {
         let (path, record) = (self.path(name), self.record(name));

@@ -14,6 +14,7 @@ mod local;
 mod orders;
 mod outbox;
 mod round;
+mod run;
 pub mod systemd;
 
 pub use agent::{Agent, AgentError, Counters};

@@ -31,6 +31,8 @@ pub(crate) struct Local {
     ordered: Option<Assignment>,
     /// Started after systemd said it last: it may be up by now.
     may_be_up: bool,
+    /// systemd took an order to start it, and how that ended has not been heard.
+    start_job: bool,
     /// What went wrong with the last order; empty if nothing did.
     problem: String,
     /// What went wrong when it last started; empty if nothing did.
@@ -83,6 +85,12 @@ impl Local {
         self.file.is_some() && (up || self.may_be_up)
     }
 
+    /// Whether it is down in the midst of an order: the order's end is published, not this, which would look like
+    /// the outcome of its last start.
+    pub(crate) fn is_in_between(&self) -> bool {
+        self.busy && !self.is_up()
+    }
+
     /// It shall be as `assignment` says: forgets what went wrong with another one, and tells whether there was
     /// something. What rested long enough may be tried again.
     pub(crate) fn assigned(&mut self, assignment: Option<&Assignment>, now: Instant) -> bool {
@@ -106,7 +114,7 @@ impl Local {
 
     /// It is down, by an order of ours.
     pub(crate) fn stopped(&mut self, status: Status) {
-        self.launched = false;
+        (self.launched, self.start_job) = (false, false);
         self.look(status);
         self.start_problem.clear();
         self.succeeded();
@@ -114,7 +122,7 @@ impl Local {
 
     /// systemd took the order to start it.
     pub(crate) fn started(&mut self) {
-        (self.launched, self.may_be_up) = (true, true);
+        (self.launched, self.may_be_up, self.start_job) = (true, true, true);
         self.succeeded();
     }
 
@@ -156,6 +164,7 @@ impl Local {
 
     /// A start job ended.
     pub(crate) fn start_ended(&mut self, name: &UnitName, result: &JobResult) {
+        self.start_job = false;
         match result {
             JobResult::Failed(word) => {
                 tracing::warn!(unit = %name, result = word, "start job failed");
@@ -189,15 +198,23 @@ impl Local {
             (_, None) if !self.problem.is_empty() => nothing(),
             _ => return None,
         };
-        let (current, problem) = (self.current(), self.problem().to_owned());
         Some(UnitState {
             load,
             active,
             sub,
             hash,
-            current,
-            problem,
+            current: self.current(),
+            starting: self.is_starting(),
+            problem: self.problem().to_owned(),
         })
+    }
+
+    /// Whether a start job is under way: its end has not been heard, or systemd still had it when it was last asked,
+    /// or has not been asked since. So whoever reads otherwise reads the outcome, with its problem.
+    fn is_starting(&self) -> bool {
+        let said = |what: fn(&Status) -> bool| self.status.as_ref().is_some_and(what);
+        let under_way = self.start_job || self.may_be_up || said(|status| status.starting);
+        under_way && !said(|status| status.active == "active")
     }
 
     fn problem(&self) -> &str {
@@ -219,5 +236,85 @@ impl Local {
         let mut backoff = self.retry.take().map_or_else(fresh, |retry| retry.backoff);
         let at = Some(Instant::now() + backoff.pause());
         self.retry = Some(Retry { at, backoff });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn says(active: &str, starting: bool) -> Status {
+        Status {
+            load: "loaded".to_owned(),
+            active: active.to_owned(),
+            sub: "dead".to_owned(),
+            starting,
+        }
+    }
+
+    fn is_starting(local: &Local) -> bool {
+        local.state(None).unwrap().starting
+    }
+
+    /// A unit whose start job systemd has just taken.
+    fn started() -> Local {
+        let file = Some(unitfile::UnitFile::default().hash());
+        let mut local = Local {
+            file,
+            ..Local::default()
+        };
+        local.look(says("inactive", false));
+        local.started();
+        assert!(is_starting(&local), "systemd said so before the start");
+        local
+    }
+
+    #[test]
+    fn a_state_is_the_outcome_only_with_the_end_of_the_job() {
+        let name = UnitName::parse("a.service").unwrap();
+        let mut local = started();
+        // such as one whose dependency failed: nothing but the job's end tells
+        local.look(says("inactive", false));
+        assert!(is_starting(&local));
+        local.start_ended(&name, &JobResult::Failed("dependency".to_owned()));
+        let state = local.state(None).unwrap();
+        assert_eq!(
+            (state.starting, state.problem.as_str()),
+            (false, "start job failed: dependency")
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_job_is_the_outcome_only_with_a_state_of_after_it() {
+        let name = UnitName::parse("a.service").unwrap();
+        let mut unseen = started();
+        let mut queued = started();
+        queued.look(says("inactive", true));
+        for local in [&mut unseen, &mut queued] {
+            local.start_ended(&name, &JobResult::Done);
+            assert!(is_starting(local));
+            local.look(says("inactive", false));
+            assert!(!is_starting(local));
+        }
+    }
+
+    #[test]
+    fn what_an_order_takes_down_is_not_the_outcome_of_its_start() {
+        let mut local = started();
+        local.look(says("active", false));
+        local.ordered(None);
+        assert!(!local.is_in_between());
+        local.look(says("inactive", false));
+        assert!(local.is_in_between());
+        local.stopped(says("inactive", false));
+        assert!(!local.is_in_between());
+    }
+
+    #[test]
+    fn what_is_active_has_started() {
+        let mut local = started();
+        local.look(says("active", false));
+        assert!(!is_starting(&local));
     }
 }

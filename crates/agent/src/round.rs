@@ -12,13 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use unitfile::UnitName;
 
-use crate::Agent;
-use crate::agent::AgentError;
 use crate::batch::{Batch, Outcome};
 use crate::failure::Failure;
 use crate::local::Local;
 use crate::orders::{self, News};
 use crate::systemd::{Changed, Status, Systemd};
+use crate::{Agent, AgentError};
 
 /// Changes in systemd within this time are looked at together; the first one is at once.
 const GATHER: Duration = Duration::from_millis(15);
@@ -260,7 +259,9 @@ impl<S: Systemd> Rounds<S> {
             if let Some(local) = self.units.get_mut(&name) {
                 due |= local.look(status);
             }
-            self.publish(&name);
+            if !self.units.get(&name).is_some_and(Local::is_in_between) {
+                self.publish(&name);
+            }
         }
         due
     }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent::systemd::{Dbus, JobResult, Memory, Systemd};
+use agent::systemd::{Dbus, JobResult, Memory, Status, Systemd};
 use unitfile::UnitName;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +39,7 @@ stories! {
     a_failing_service_is_seen_failing
     a_oneshot_ends_and_its_job_is_done
     a_oneshot_that_fails_fails_its_job
+    a_start_that_waits_for_its_turn_says_so_and_can_be_taken_back
     a_file_that_systemd_refuses_is_refused_at_start
     a_unit_without_a_file_is_not_found
     stopping_what_never_ran_counts_as_stopped
@@ -87,6 +88,37 @@ mod stories {
         );
         assert_eq!(on.start(&unit).await.to_string(), "failed");
         on.reaches(&unit, "failed", "failed").await;
+    }
+
+    pub(super) async fn a_start_that_waits_for_its_turn_says_so_and_can_be_taken_back(
+        on: &Stage<impl Systemd>,
+    ) {
+        let text = "[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n";
+        let first = on.unit("first.service", text);
+        let after = format!("[Unit]\nAfter={first}\n{SLEEPS}");
+        let (next, other) = (
+            on.unit("next.service", &after),
+            on.unit("other.service", &after),
+        );
+        on.systemd.start(&first).await.unwrap();
+        on.reaches(&first, "activating", "start").await;
+        let next_job = on.systemd.start(&next).await.unwrap();
+        let other_job = on.systemd.start(&other).await.unwrap();
+        for waiting in [&next, &other] {
+            let status = on.status(waiting).await;
+            assert_eq!(
+                (status.active.as_str(), status.starting),
+                ("inactive", true)
+            );
+            assert!(status.is_up(), "it would come up by itself");
+        }
+        assert_eq!(on.stop(&other).await, JobResult::Done);
+        assert_eq!(other_job.result().await, JobResult::Canceled);
+        on.stop(&first).await;
+        assert_eq!(next_job.result().await, JobResult::Done);
+        let (next, other) = (on.status(&next).await, on.status(&other).await);
+        assert_eq!((next.active.as_str(), next.starting), ("active", false));
+        assert_eq!((other.active.as_str(), other.starting), ("inactive", false));
     }
 
     pub(super) async fn a_file_that_systemd_refuses_is_refused_at_start(on: &Stage<impl Systemd>) {
@@ -328,6 +360,14 @@ impl<S: Systemd> Stage<S> {
         self.systemd.stop(unit).await.unwrap().result().await
     }
 
+    async fn status(&self, unit: &UnitName) -> Status {
+        let states = self.systemd.states(std::slice::from_ref(unit)).await;
+        states
+            .unwrap()
+            .remove(unit)
+            .expect("every name is answered")
+    }
+
     async fn is_stale(&self, unit: &UnitName) -> bool {
         let stale = self
             .systemd
@@ -348,12 +388,7 @@ impl<S: Systemd> Stage<S> {
     /// Looks again at each change of which systemd tells.
     async fn until(&self, unit: &UnitName, there: impl Fn((&str, &str)) -> bool) {
         loop {
-            let states = self
-                .systemd
-                .states(std::slice::from_ref(unit))
-                .await
-                .unwrap();
-            let status = &states[unit];
+            let status = self.status(unit).await;
             if there((&status.active, &status.sub)) {
                 return;
             }

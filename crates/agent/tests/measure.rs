@@ -250,5 +250,6 @@ fn machine() -> Machine {
         version: "1.0.0".to_owned(),
         boot_id: "boot-1".to_owned(),
         member_since: 0,
+        leaving: false,
     }
 }

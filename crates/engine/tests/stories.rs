@@ -371,6 +371,7 @@ fn machine(name: &str) -> Machine {
         version: "1.0.0".to_owned(),
         boot_id: "boot-1".to_owned(),
         member_since: 0,
+        leaving: false,
     }
 }
 
@@ -381,6 +382,7 @@ fn state(sub: &str, hash: unitfile::Hash) -> UnitState {
         sub: sub.to_owned(),
         hash,
         current: DesiredState::Launched,
+        starting: false,
         problem: String::new(),
     }
 }

@@ -86,5 +86,6 @@ fn machine(id: MachineId, at: usize) -> Machine {
         version: String::new(),
         boot_id: String::new(),
         member_since: 1,
+        leaving: false,
     }
 }

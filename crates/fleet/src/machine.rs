@@ -68,4 +68,7 @@ pub struct Machine {
     pub boot_id: String,
     /// Create-revision of the record: tells one membership from the next.
     pub member_since: i64,
+    /// It is stopping its units in order to leave: nothing new goes there, and each unit that it has stopped
+    /// may run elsewhere at once.
+    pub leaving: bool,
 }

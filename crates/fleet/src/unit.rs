@@ -100,6 +100,8 @@ pub struct UnitState {
     pub hash: Hash,
     /// How far the agent has brought the unit: loaded, or launched once systemd was asked to start it.
     pub current: DesiredState,
+    /// A start job is under way and the unit is not active yet: what systemd says is not the outcome.
+    pub starting: bool,
     /// Why the agent could not do what was asked, in one line; empty when all is well.
     pub problem: String,
 }

@@ -4,6 +4,8 @@
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 
 use crate::v1;
@@ -93,6 +95,9 @@ pub struct MachineUnitState {
     pub sub: String,
     /// How far the agent has brought it: `loaded`, or `launched` once systemd was asked to start it.
     pub current: String,
+    /// A start job is under way and the unit is not active yet: what systemd says is not the outcome.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub starting: bool,
     /// Why the agent could not do what was asked; empty when all is well.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub problem: String,

@@ -23,6 +23,7 @@ fn state(current: DesiredState) -> UnitState {
         sub: "running".into(),
         hash: Hash::of(""),
         current,
+        starting: false,
         problem: String::new(),
     }
 }

@@ -65,6 +65,22 @@ fn what_is_empty_is_left_out() {
 }
 
 #[test]
+fn a_start_that_is_under_way_is_told_and_no_other() {
+    let mut state = v2::MachineUnitState {
+        current: "launched".into(),
+        ..v2::MachineUnitState::default()
+    };
+    let ended = r#"{"machineID":"","hash":"","load":"","active":"","sub":"","current":"launched"}"#;
+    assert_eq!(written(&state), ended);
+    assert_eq!(
+        serde_json::from_str::<v2::MachineUnitState>(ended).unwrap(),
+        state
+    );
+    state.starting = true;
+    assert!(written(&state).ends_with(r#""current":"launched","starting":true}"#));
+}
+
+#[test]
 fn pages_have_their_fields_in_alphabetical_order() {
     let machines = v1::MachinePage {
         machines: vec![v1::Machine::default()],

@@ -11,7 +11,6 @@ use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::http::{Http, HttpError};
-use crate::watch::Watch;
 
 /// Units in one batch of API v2.
 const BATCH: usize = 500;
@@ -98,15 +97,8 @@ impl Client {
         Ok(results)
     }
 
-    /// Tells where each of these units stands, and then each change.
-    ///
-    /// # Errors
-    /// When the first answer does not come.
-    pub(crate) async fn watch(&self, names: Vec<String>) -> Result<Watch, ClientError> {
-        Watch::open(self.clone(), names).await
-    }
-
-    /// The stream behind [`Client::watch`]; none if the server has no API v2.
+    /// The stream of where these units stand: a line for each, and then one for each change; none if the
+    /// server has no API v2.
     pub(crate) async fn watch_stream(
         &self,
         names: &[String],

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::client::ClientError;
 use crate::output;
+use crate::pending::Cause;
 use crate::progress::enumerate;
 use crate::verdict::Goal;
-use crate::wait::{Cause, Failure};
+use crate::wait::Failure;
 
 /// Says it on stderr: a line for each unit; one for all that no machine takes for the same reason.
 pub(crate) fn report(goal: Goal, failures: &[Failure]) {

@@ -157,7 +157,7 @@ impl<'a> Locator<'a> {
             name: first,
             source,
         };
-        match self.client.watch(texts).await {
+        match Watch::open(self.client.clone(), texts).await {
             Ok(mut watch) => watch
                 .first()
                 .await

@@ -13,6 +13,7 @@ mod listing;
 mod locate;
 mod names;
 mod output;
+mod pending;
 mod poll;
 mod progress;
 mod setup;

@@ -128,6 +128,8 @@ fn machine_state(state: &v1::UnitState, unit: &v1::Unit) -> MachineUnitState {
         active: state.systemd_active_state.clone(),
         sub: state.systemd_sub_state.clone(),
         current: unit.current_state.clone(),
+        // API v1 does not tell
+        starting: false,
         problem: String::new(),
     }
 }

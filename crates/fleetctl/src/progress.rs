@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::output;
-use crate::wait::Pending;
+use crate::pending::Pending;
 
 /// Nothing is said of what takes no longer.
 const STALLED: Duration = Duration::from_secs(2);

@@ -126,6 +126,9 @@ fn started(status: &UnitStatus) -> Verdict {
     let Some(state) = current_state(status) else {
         return Verdict::Coming(whereabouts(status));
     };
+    if state.starting {
+        return Verdict::Coming(whereabouts(status));
+    }
     if !state.problem.is_empty() {
         return failed(status, state);
     }
@@ -135,7 +138,7 @@ fn started(status: &UnitStatus) -> Verdict {
     match (state.load.as_str(), state.active.as_str()) {
         ("loaded", "active" | "reloading" | "refreshing") => Verdict::Done,
         (_, "failed") => Verdict::Failed(whereabouts(status)),
-        // a oneshot that has done its work; or a job that waits for its turn
+        // a oneshot that has done its work; by API v1 also a job that waits for its turn
         ("loaded", "inactive") => Verdict::Likely,
         (_, "inactive") => Verdict::Failed(whereabouts(status)),
         _ => Verdict::Coming(whereabouts(status)),
@@ -170,7 +173,7 @@ fn failed(status: &UnitStatus, state: &MachineUnitState) -> Verdict {
 }
 
 /// What the unit's machine says of the unit file that the unit has now.
-fn current_state(status: &UnitStatus) -> Option<&MachineUnitState> {
+pub(crate) fn current_state(status: &UnitStatus) -> Option<&MachineUnitState> {
     let same_file = |state: &&MachineUnitState| state.hash.is_empty() || state.hash == status.hash;
     systemd_state(status).filter(same_file)
 }
@@ -183,8 +186,11 @@ fn systemd_state(status: &UnitStatus) -> Option<&MachineUnitState> {
 }
 
 /// Where a unit is and what it does there, for people.
-fn whereabouts(status: &UnitStatus) -> String {
+pub(crate) fn whereabouts(status: &UnitStatus) -> String {
     let doing = match systemd_state(status) {
+        Some(state) if state.starting && state.active == "inactive" => {
+            "inactive, its start job is queued".to_owned()
+        }
         Some(state) => format!("{} ({})", state.active, state.sub),
         None => "no word from that machine yet".to_owned(),
     };
@@ -229,6 +235,7 @@ mod tests {
                 active: word(),
                 sub: word(),
                 current: current.to_owned(),
+                starting: false,
                 problem: word(),
             }],
             ..UnitStatus::default()
@@ -267,6 +274,22 @@ mod tests {
     #[test]
     fn a_oneshot_that_has_finished_is_a_start_that_worked() {
         assert_eq!(started("launched", "loaded/inactive/dead"), Verdict::Likely);
+    }
+
+    #[test]
+    fn a_start_whose_job_is_under_way_is_coming_whatever_the_unit_was() {
+        let queued = |systemd: &str| {
+            let mut status = status("launched", "launched", systemd);
+            status.states[0].starting = true;
+            judge(Goal::Started, None, &status)
+        };
+        let text = "inactive, its start job is queued";
+        assert_eq!(queued("loaded/inactive/dead"), coming(text));
+        assert_eq!(queued("loaded/failed/failed"), coming("failed (failed)"));
+        assert_eq!(
+            queued("loaded/activating/auto-restart/start job failed: failed"),
+            coming("activating (auto-restart)")
+        );
     }
 
     #[test]

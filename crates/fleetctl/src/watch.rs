@@ -27,6 +27,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Asks where each of these units stands, and then for each change.
+    ///
+    /// # Errors
+    /// When the first answer does not come.
     pub(crate) async fn open(client: Client, names: Vec<String>) -> Result<Self, ClientError> {
         let source = Source::open(&client, &names).await?;
         let polled = matches!(source, Source::Polled(_));

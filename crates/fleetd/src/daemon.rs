@@ -10,9 +10,10 @@ use agent::systemd::Systemd;
 use agent::{Agent, AgentError, Directories};
 use fleet::Machine;
 use registry::{Membership, Registry};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use unitfile::UnitName;
 
 use crate::api::Api;
 use crate::config::Config;
@@ -156,8 +157,18 @@ impl<S: Systemd> Daemon<S> {
         }
     }
 
+    /// Tells the cluster, stops the units, and gives each away as soon as it is down.
     async fn leave(&self) {
-        match self.agent.leave(STOP_BOUND).await {
+        self.presence
+            .send_modify(|presence| presence.machine.leaving = true);
+        let membership = self.membership.borrow().clone();
+        let (stopped, down) = mpsc::unbounded_channel();
+        let stopping = async move {
+            let tell = |unit: &UnitName| drop(stopped.send(unit.clone()));
+            self.agent.leave(STOP_BOUND, tell).await
+        };
+        let (left, ()) = tokio::join!(stopping, give_away(membership.as_ref(), down));
+        match left {
             Ok(left) if left.is_empty() => {}
             Ok(left) => tracing::warn!(units = ?left, "these units would not stop in time"),
             Err(error) => tracing::error!(
@@ -165,7 +176,6 @@ impl<S: Systemd> Daemon<S> {
                 "stopping the units failed"
             ),
         }
-        let membership = self.membership.borrow().clone();
         if let Some(membership) = membership
             && let Err(error) = membership.leave().await
         {
@@ -226,5 +236,22 @@ impl<S: Systemd> Daemon<S> {
         self.tasks
             .engine
             .run("engine", move || engine.clone().run());
+    }
+}
+
+/// Takes back the states of units that are down, so that they may run elsewhere before the last one is down.
+async fn give_away(membership: Option<&Membership>, mut down: mpsc::UnboundedReceiver<UnitName>) {
+    while let Some(first) = down.recv().await {
+        let more = std::iter::from_fn(|| down.try_recv().ok());
+        let units: Vec<_> = std::iter::once(first)
+            .chain(more)
+            .map(|unit| (unit, None))
+            .collect();
+        let Some(membership) = membership else {
+            continue;
+        };
+        if let Err(error) = membership.publish(&units).await {
+            tracing::debug!(%error, "units are given away with the lease");
+        }
     }
 }

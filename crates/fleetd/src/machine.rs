@@ -77,6 +77,7 @@ impl Facts {
             version: VERSION.into(),
             boot_id: read(&self.boot_id)?,
             member_since: 0,
+            leaving: false,
         })
     }
 

@@ -64,6 +64,7 @@ fn unit_state(state: &UnitState) -> Value {
         "SubState": state.sub,
         "UnitHash": state.hash.to_string(),
         "Current": state.current.as_str(),
+        "Starting": state.starting,
         "Problem": state.problem,
     })
 }

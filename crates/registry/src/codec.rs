@@ -4,6 +4,7 @@
 //! Unknown fields are ignored, so that a newer version may add some.
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 use std::sync::Arc;
 
 use etcd_client::KeyValue;
@@ -59,6 +60,7 @@ pub(crate) fn machine(id: MachineId, kv: &KeyValue) -> Result<Machine, Garbage> 
         version: row.version,
         boot_id: row.boot_id,
         member_since: kv.create_revision(),
+        leaving: row.leaving,
     })
 }
 
@@ -89,6 +91,7 @@ pub(crate) fn print_machine(machine: &Machine) -> Vec<u8> {
         metadata: machine.metadata.clone(),
         version: machine.version.clone(),
         boot_id: machine.boot_id.clone(),
+        leaving: machine.leaving,
     })
 }
 
@@ -124,6 +127,7 @@ pub(crate) fn print_state(state: &UnitState) -> Vec<u8> {
         sub: state.sub.clone(),
         hash: state.hash.to_string(),
         current: state.current.to_string(),
+        starting: state.starting,
         problem: state.problem.clone(),
     })
 }
@@ -147,6 +151,8 @@ struct MachineRow {
     #[serde(default)]
     version: String,
     boot_id: String,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    leaving: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,6 +187,8 @@ struct StateRow {
     hash: String,
     #[serde(default)]
     current: String,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    starting: bool,
     #[serde(default)]
     problem: String,
 }
@@ -213,6 +221,7 @@ impl TryFrom<StateRow> for UnitState {
             load: row.load,
             active: row.active,
             sub: row.sub,
+            starting: row.starting,
             problem: row.problem,
         })
     }

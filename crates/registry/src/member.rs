@@ -290,6 +290,7 @@ fn unreadable(id: &MachineId) -> Machine {
         version: String::new(),
         boot_id: String::new(),
         member_since: 0,
+        leaving: false,
     }
 }
 

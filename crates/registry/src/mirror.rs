@@ -38,7 +38,8 @@ impl Mirror {
         &self.cluster
     }
 
-    /// Revision of the last change that a plan may depend on: what systemd says of units is none.
+    /// Revision of the last change that a plan may depend on: what systemd says of a unit is none, unless a machine
+    /// takes it back.
     pub fn decisive(&self) -> i64 {
         self.decisive
     }
@@ -83,7 +84,8 @@ impl Mirror {
             self.records.read(record)
         };
         if let Some(event) = event {
-            if !matches!(event, Event::State(..)) {
+            // what systemd says decides nothing; that a machine is done with a unit may
+            if !matches!(event, Event::State(.., Some(_))) {
                 self.decisive = record.mod_revision();
             }
             self.cluster.apply(event);

@@ -21,6 +21,20 @@ stories! {
         Ok(())
     }
 
+    what_the_machine_runs_itself_is_its_own(1)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let before = cluster.machine("m1")?.main_pid("dbus.service")?;
+        cluster.write_unit("dbus.service", SLEEP)?;
+        let output = cluster.try_fleetctl("start dbus.service")?;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && complaint.contains("runs on this machine already"), "{complaint}");
+        cluster.fleetctl("destroy dbus.service")?;
+        cluster.wait_where("dbus.service", "is gone", |rows| rows.is_empty().then_some(()))?;
+        ensure!(cluster.machine("m1")?.main_pid("dbus.service")? == before, "the machine's own was touched");
+        ensure!(cluster.machine("m1")?.read_file("/etc/systemd/system/dbus.service").is_err(), "it is shadowed");
+        Ok(())
+    }
+
     what_cannot_be_is_said_in_one_line(1)
     fn story(cluster: &mut Cluster) -> Result<()> {
         cluster.write_unit("broken.service", "[Service]\nExecStart=/bin/true\nno equals sign\n")?;

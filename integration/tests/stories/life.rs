@@ -1,9 +1,9 @@
 //! A unit's life: it is started, stopped, loaded, unloaded, changed, destroyed.
 
 use anyhow::{Result, ensure};
-use integration::Cluster;
+use integration::{Backing, Cluster, Lab};
 
-use crate::told::{SLEEP, stories};
+use crate::told::{self, SLEEP, stories};
 
 stories! {
     start_stop_destroy(2)
@@ -56,4 +56,41 @@ stories! {
         ensure!(machine.run(["test", "-L", "/run/systemd/system/multi-user.target.wants/app.service"])?.status.code() == Some(1));
         Ok(())
     }
+}
+
+/// fleet.conf of old names a folder that systemd does not look into.
+#[test]
+fn units_run_from_the_directory_of_old() -> Result<()> {
+    let fleet = told::fleet()?.conf("units_directory=/run/fleet/units/");
+    let cluster = Cluster::boot(
+        Lab::unique("old-folder")?,
+        1,
+        Backing::EmbeddedStore,
+        &fleet,
+    )?;
+    cluster.start(
+        "app.service",
+        &format!("{SLEEP}[Install]\nWantedBy=multi-user.target\n"),
+    )?;
+    let machine = cluster.machine("m1")?;
+    ensure!(machine.property("app.service", "ActiveState")? == "active");
+    ensure!(
+        machine.read_file("/run/fleet/units/app.service").is_ok(),
+        "it is somewhere else"
+    );
+    let pid = machine.main_pid("app.service")?;
+    machine.read(["systemctl", "restart", "fleet.service"])?;
+    cluster.wait_for_members(1)?;
+    ensure!(
+        machine.main_pid("app.service")? == pid,
+        "a restart of fleetd touched it"
+    );
+
+    cluster.fleetctl("destroy app")?;
+    cluster.wait_where("app.service", "is gone", |rows| {
+        rows.is_empty().then_some(())
+    })?;
+    let links = machine.read(["find", "/run/systemd/system", "-name", "app.service"])?;
+    ensure!(links.is_empty(), "left behind: {links}");
+    Ok(())
 }

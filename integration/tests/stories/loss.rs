@@ -177,4 +177,57 @@ stories! {
         }
         Ok(())
     }
+
+    a_slow_unit_holds_up_no_other_when_its_machine_leaves(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let id = cluster.machine("m2")?.id().to_owned();
+        let slow = format!("[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 10\n[X-Fleet]\nMachineID={id}\n");
+        cluster.start("slow.service", &slow)?;
+        let (unit, leaver) = some_units(cluster, 4)?;
+        ensure!(leaver == "m2");
+
+        let asked = now()?;
+        cluster.machine("m2")?.read(["systemctl", "--no-block", "stop", "fleet.service"])?;
+        let home = cluster.wait_where(&unit, "runs elsewhere", |rows| match rows {
+            [row] if row.machine != "m2" && row.active == "active" => Some(row.machine.clone()),
+            _ => None,
+        })?;
+        let took = active_since(cluster, &home, &unit)? - asked;
+        ensure!(took <= SECOND, "{unit} was handed over only after {took:.2} s");
+        ensure!(cluster.machine("m2")?.property("slow.service", "ActiveState")? == "deactivating");
+        cluster.start("new.service", SLEEP)?;
+        ensure!(cluster.wait_active("new.service")? == "m1", "a machine that leaves got a new unit");
+        Ok(())
+    }
+}
+
+/// With the records out of reach a command says so and ends.
+#[test]
+fn commands_say_that_the_store_is_away() -> Result<()> {
+    let lab = integration::Lab::unique("store-away")?;
+    let cluster = Cluster::boot(lab, 2, integration::Backing::Etcd, &crate::told::fleet()?)?;
+    cluster.start("here.service", SLEEP)?;
+    cluster.lab.etcd().freeze()?;
+    for line in [
+        "start here.service",
+        "start other.service",
+        "list-units",
+        "stop here.service",
+    ] {
+        cluster.write_unit("other.service", SLEEP)?;
+        let asked = now()?;
+        let output = cluster.try_fleetctl(line)?;
+        let took = now()? - asked;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            !output.status.success() && took < 5.0,
+            "fleetctl {line} took {took:.1} s: {complaint}"
+        );
+        ensure!(
+            complaint.contains("unable to communicate with etcd"),
+            "fleetctl {line}: {complaint}"
+        );
+    }
+    cluster.lab.etcd().thaw()?;
+    cluster.wait_for_members(2)
 }

@@ -14,8 +14,12 @@ pub(crate) const TTL: Duration = Duration::from_secs(5);
 
 /// A cluster of `machines` for the story of that name.
 pub(crate) fn cluster(story: &str, machines: usize, backing: Backing) -> Result<Cluster> {
-    let fleet = Fleet::built()?.conf("agent_ttl=5s").conf("verbosity=1");
-    Cluster::boot(Lab::unique(story)?, machines, backing, &fleet)
+    Cluster::boot(Lab::unique(story)?, machines, backing, &fleet()?)
+}
+
+/// fleet as these stories have it.
+pub(crate) fn fleet() -> Result<Fleet> {
+    Ok(Fleet::built()?.conf("agent_ttl=5s").conf("verbosity=1"))
 }
 
 /// Tells each story twice, on the embedded store and on a real etcd, and shows every fleetd's log when it goes wrong.

@@ -343,15 +343,20 @@ struct UnitRow {
     _following: String,
     _path: OwnedObjectPath,
     _job_id: u32,
-    _job_type: String,
+    job_type: String,
     _job_path: OwnedObjectPath,
 }
 
 impl UnitRow {
     fn status(self) -> Option<(UnitName, Status)> {
         let name = UnitName::parse(&self.name).ok()?;
-        let (load, active, sub) = (self.load, self.active, self.sub);
-        Some((name, Status { load, active, sub }))
+        let status = Status {
+            load: self.load,
+            active: self.active,
+            sub: self.sub,
+            starting: matches!(self.job_type.as_str(), "start" | "restart"),
+        };
+        Some((name, status))
     }
 }
 

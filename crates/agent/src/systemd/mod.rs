@@ -82,12 +82,14 @@ pub struct Status {
     pub active: String,
     /// SubState, such as `running`.
     pub sub: String,
+    /// It has a job that will start it, or is just doing so.
+    pub starting: bool,
 }
 
 impl Status {
-    /// Whether the unit runs, or is on its way up or down.
+    /// Whether the unit runs, is on its way up or down, or waits for its turn to start.
     pub fn is_up(&self) -> bool {
-        !matches!(self.active.as_str(), "inactive" | "failed")
+        self.starting || !matches!(self.active.as_str(), "inactive" | "failed")
     }
 }
 

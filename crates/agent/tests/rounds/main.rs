@@ -87,10 +87,7 @@ async fn a_new_agent_adopts_and_touches_nothing() {
     on.load(&[("idle.service", SLEEPS)]).await;
     on.until_running("web.service").await;
     on.until_active("fails.service", "failed").await;
-    on.until("ends.service", |state| {
-        state.current == DesiredState::Launched
-    })
-    .await;
+    on.until_ended("ends.service").await;
     on.until_active("idle.service", "inactive").await;
     let before = on.states();
 
@@ -216,11 +213,49 @@ async fn a_start_job_that_fails_is_told_with_systemds_word() {
         "[Service]\nType=oneshot\nExecStart=/bin/false\n",
     )])
     .await;
-    let state = on
-        .until("job.service", |state| !state.problem.is_empty())
-        .await;
+    let state = on.until_ended("job.service").await;
     assert_eq!(state.problem, "start job failed: failed");
-    assert_eq!(state.current, DesiredState::Launched);
+    assert_eq!(state.active, "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_for_its_turn_is_told_from_one_that_has_ended() {
+    let mut on = World::at_work().await;
+    let first = "[Service]\nType=oneshot\nExecStart=/bin/sleep 60\n";
+    let next = "[Unit]\nAfter=first.service\n[Service]\nType=oneshot\nExecStart=/bin/true\n";
+    on.launch(&[("first.service", first)]).await;
+    on.until_active("first.service", "activating").await;
+    let before = Instant::now();
+    on.launch(&[("next.service", next)]).await;
+    let queued = on.until_launched("next.service").await;
+    assert_eq!(
+        (queued.active.as_str(), queued.starting),
+        ("inactive", true)
+    );
+    on.restart_agent().await;
+    let ended = on.until_ended("next.service").await;
+    assert_eq!(
+        (ended.active.as_str(), ended.problem.as_str()),
+        ("inactive", "")
+    );
+    assert!(before.elapsed() > Duration::from_secs(50));
+    assert_eq!(on.systemd.orders(), Vec::<String>::new(), "it was adopted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_for_its_turn_is_taken_back_with_its_unit() {
+    let mut on = World::at_work().await;
+    let next = format!("[Unit]\nAfter=first.service\n{SLEEPS}");
+    on.launch(&[("first.service", NEVER_UP)]).await;
+    on.until_active("first.service", "activating").await;
+    on.launch(&[("next.service", &next)]).await;
+    on.until_launched("next.service").await;
+    on.unassign(&["next.service"]).await;
+    on.until_absent("next.service").await;
+    assert_eq!(on.count("stop next.service"), 1);
+    on.unassign(&["first.service"]).await;
+    on.until_absent("first.service").await;
+    assert_eq!(on.systemd.running_text(&unit("next.service")), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -458,12 +493,20 @@ async fn who_leaves_stops_all_of_its_units_and_takes_their_files() {
     on.until_running("a.service").await;
     on.until_running("slow.service").await;
     on.end_agent().await;
-    let left = on.agent.leave(Duration::from_secs(10)).await.unwrap();
+    let left = on
+        .agent
+        .leave(Duration::from_secs(10), |_| ())
+        .await
+        .unwrap();
     assert_eq!(left.into_iter().collect::<Vec<_>>(), [unit("slow.service")]);
     assert!(!on.file("a.service").exists());
     assert!(on.file("slow.service").exists());
 
-    let left = on.agent.leave(Duration::from_secs(90)).await.unwrap();
+    let left = on
+        .agent
+        .leave(Duration::from_secs(90), |_| ())
+        .await
+        .unwrap();
     assert!(left.is_empty(), "{left:?}");
     assert!(!on.file("slow.service").exists());
 }

@@ -175,6 +175,18 @@ impl World {
         self.until(name, up).await
     }
 
+    /// Waits until systemd was asked to start a unit, and that is published.
+    pub(crate) async fn until_launched(&mut self, name: &str) -> UnitState {
+        self.until(name, |state| state.current == DesiredState::Launched)
+            .await
+    }
+
+    /// The same, and until the start is over.
+    pub(crate) async fn until_ended(&mut self, name: &str) -> UnitState {
+        let ended = |state: &UnitState| state.current == DesiredState::Launched && !state.starting;
+        self.until(name, ended).await
+    }
+
     /// Waits until nothing is published of a unit.
     pub(crate) async fn until_absent(&mut self, name: &str) {
         let name = unit(name);
@@ -278,5 +290,6 @@ fn machine() -> Machine {
         version: "1.0.0".to_owned(),
         boot_id: "boot-1".to_owned(),
         member_since: 0,
+        leaving: false,
     }
 }

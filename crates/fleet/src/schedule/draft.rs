@@ -12,6 +12,7 @@ use crate::{Cluster, MachineId};
 
 /// Which unit is on which machine so far. Units and machines are known by their index.
 pub(super) struct Draft<'a> {
+    cluster: &'a Cluster,
     pub(super) units: Units<'a>,
     pub(super) hosts: Vec<Host<'a>>,
     pub(super) recorded: Recorded<'a>,
@@ -28,6 +29,7 @@ pub(super) struct Draft<'a> {
 /// A live machine.
 pub(super) struct Host<'a> {
     pub(super) id: &'a MachineId,
+    pub(super) leaving: bool,
     pub(super) metadata: BTreeMap<String, String>,
     /// The units there; their number is the machine's load.
     pub(super) guests: BTreeSet<usize>,
@@ -52,11 +54,13 @@ impl<'a> Draft<'a> {
         let units = Units::of(cluster);
         let hosts = cluster.machines.values().map(|machine| Host {
             id: &machine.id,
+            leaving: machine.leaving,
             metadata: cluster.metadata_of(machine),
             guests: BTreeSet::new(),
             choosy: BTreeSet::new(),
         });
         Draft {
+            cluster,
             recorded: Recorded::of(cluster, &units),
             seats: vec![BTreeSet::new(); units.len()],
             hosts: hosts.collect(),
@@ -107,7 +111,20 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         self.check_machine(unit, host)?;
-        self.check_guests(unit, host)
+        self.check_guests(unit, host)?;
+        self.check_leaving(unit, host)
+    }
+
+    /// A machine that leaves keeps a unit until it has stopped it, and says so by taking back its state. A global
+    /// unit has nowhere else to go.
+    fn check_leaving(&self, unit: usize, host: usize) -> Result<(), Refusal> {
+        let (wanted, host) = (self.units.get(unit), &self.hosts[host]);
+        let states = self.cluster.states.get(wanted.name());
+        let runs = states.is_some_and(|states| states.contains_key(host.id));
+        match host.leaving && !wanted.global && !runs {
+            true => Err(Refusal::Leaving),
+            false => Ok(()),
+        }
     }
 
     /// Sends every unit away whose peer is not there, and then those that followed it.

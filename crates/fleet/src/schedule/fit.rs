@@ -14,6 +14,9 @@ impl Draft<'_> {
     pub(super) fn fit(&self, unit: usize, host: usize) -> Result<(), Refusal> {
         self.units.get(unit).requirements.ok_or(Refusal::NoFile)?;
         self.check_machine(unit, host)?;
+        if self.hosts[host].leaving {
+            return Err(Refusal::Leaving);
+        }
         self.check_peers(unit, host)?;
         self.check_guests(unit, host)
     }

@@ -23,6 +23,8 @@ pub enum Refusal {
     Conflict(UnitName),
     /// A unit is there that replaces it.
     Replaced(UnitName),
+    /// The machine is about to leave the cluster.
+    Leaving,
     /// The unit file is missing from the registry.
     NoFile,
 }
@@ -101,6 +103,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         }
         Refusal::Conflict(unit) => format!("{} with {unit}", verb("conflicts", "conflict")),
         Refusal::Replaced(unit) => format!("{} {unit}, which replaces it", verb("has", "have")),
+        Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
     }
 }
@@ -114,6 +117,7 @@ impl fmt::Display for Refusal {
             Refusal::PeerCycle(way) => write!(f, "MachineOf= goes round in a circle: {way}"),
             Refusal::Conflict(unit) => write!(f, "conflicts with {unit}"),
             Refusal::Replaced(unit) => write!(f, "replaced by {unit}"),
+            Refusal::Leaving => f.write_str("the machine is leaving"),
             Refusal::NoFile => f.write_str("the unit file is missing"),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fleet::cluster::FileRecord;
 use fleet::schedule::{Change, Plan, Reason, plan, refusals, summary};
-use fleet::{Assignment, Cluster, Event, Machine, MachineId, UnitRecord};
+use fleet::{Assignment, Cluster, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
 use unitfile::{Hash, UnitFile, UnitName, UnitOption};
 
 /// The cluster, and the lines that made it.
@@ -35,6 +35,11 @@ impl Situation {
             ["set", name, state] => self.set(name, state),
             ["destroy", name] => self.apply(Event::Unit(unit(name), None)),
             ["lose-file", name] => self.lose_file(name),
+            ["leaving", id] => self.leaving(id),
+            ["runs", machine, name] => self.runs(machine, name),
+            ["stopped", machine, name] => {
+                self.apply(Event::State(unit(name), machine_id(machine), None));
+            }
             ["row", machine, name, state] => self.row(machine, name, state),
             ["target", name, machine] => {
                 self.apply(Event::Target(unit(name), Some(machine_id(machine))));
@@ -64,8 +69,30 @@ impl Situation {
             version: String::new(),
             boot_id: String::new(),
             member_since: self.cluster.revision,
+            leaving: false,
         };
         self.apply(Event::Machine(id, Some(machine)));
+    }
+
+    /// The machine says that it is about to leave.
+    fn leaving(&mut self, id: &str) {
+        let mut machine = self.cluster.machines[id].clone();
+        machine.leaving = true;
+        self.apply(Event::Machine(machine_id(id), Some(machine)));
+    }
+
+    /// The machine says that it has the unit.
+    fn runs(&mut self, machine: &str, name: &str) {
+        let state = UnitState {
+            load: "loaded".into(),
+            active: "active".into(),
+            sub: "running".into(),
+            hash: self.cluster.units[name].hash,
+            current: DesiredState::Launched,
+            starting: false,
+            problem: String::new(),
+        };
+        self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
     }
 
     fn metadata(&mut self, id: &str, pair: &str) {

@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use fleet::v2::UnitStatus;
 
 use super::orders::{Order, carry_out};
 use super::{exit_code, some_units};
 use crate::args::Bring;
 use crate::client::Client;
 use crate::locate::{Action, Located, Locator};
-use crate::verdict::Goal;
+use crate::output;
+use crate::verdict::{Goal, whereabouts};
 
 /// Brings units to `goal`.
 pub(crate) async fn run(client: &Client, goal: Goal, options: &Bring) -> anyhow::Result<ExitCode> {
@@ -49,7 +51,10 @@ fn order(unit: Located, goal: Goal) -> Option<Order> {
             global,
             file: Some(file),
         }),
-        Action::Keep if is_there(&before, global, goal) => None,
+        Action::Keep if is_there(&before, global, goal) => {
+            warn_if_failed(&before);
+            None
+        }
         Action::Keep => Some(Order {
             before,
             global,
@@ -60,7 +65,17 @@ fn order(unit: Located, goal: Goal) -> Option<Order> {
 }
 
 /// A unit that was launched and has failed since is not started again: that is what `restart` is for.
-fn is_there(before: &fleet::v2::UnitStatus, global: bool, goal: Goal) -> bool {
+fn is_there(before: &UnitStatus, global: bool, goal: Goal) -> bool {
     let wanted = goal.desired().as_str();
     before.desired_state == wanted && (global || before.current_state == wanted)
+}
+
+/// fleet's own way is to say nothing of a unit that is launched already; that it is down should be said.
+fn warn_if_failed(before: &UnitStatus) {
+    if before.states.iter().any(|state| state.active == "failed") {
+        let (name, place) = (&before.name, whereabouts(before));
+        output::warn(&format!(
+            "Unit {name} is launched already and has failed: {place}; \"fleetctl stop {name}\" lets it be started again"
+        ));
+    }
 }

@@ -11,8 +11,9 @@ use crate::args::Blocking;
 use crate::client::{Client, ClientError, failure};
 use crate::failure::{refusal, report};
 use crate::output;
+use crate::pending::Pending;
 use crate::verdict::Goal;
-use crate::wait::{Pending, Wait};
+use crate::wait::Wait;
 use crate::watch::Watch;
 
 /// One unit that has to change, or has to be waited for.

@@ -51,7 +51,7 @@ async fn known(
     if names.is_empty() {
         return Ok(None);
     }
-    let mut watch = client.watch(names).await?;
+    let mut watch = Watch::open(client.clone(), names).await?;
     let mut statuses = watch.first().await?;
     statuses.retain(|status| status.exists);
     Ok((!statuses.is_empty()).then_some((statuses, watch)))

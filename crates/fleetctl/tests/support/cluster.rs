@@ -5,6 +5,7 @@
 //! | `/bin/true`   | active at once; with `Type=oneshot` inactive (dead) |
 //! | `/bin/false`  | failed |
 //! | `/bin/slow`   | active after [`SLOW`] |
+//! | `/bin/queued` | active after [`SLOW`], until which its start job waits for its turn |
 //! | `/bin/never`  | activating for ever |
 //! | `/bin/absent` | the agent reports a problem |
 
@@ -63,9 +64,15 @@ impl Unit {
             "/bin/never" => ("activating", "start-pre"),
             "/bin/slow" if self.launched.elapsed() < SLOW => ("activating", "start-pre"),
             "/bin/absent" => ("inactive", "dead"),
+            _ if self.is_queued() => ("inactive", "dead"),
             _ if self.value("Service", "Type") == "oneshot" => ("inactive", "dead"),
             _ => ("active", "running"),
         }
+    }
+
+    fn is_queued(&self) -> bool {
+        let queues = self.value("Service", "ExecStart") == "/bin/queued";
+        queues && self.desired == "launched" && self.launched.elapsed() < SLOW
     }
 
     fn problem(&self) -> &'static str {
@@ -252,6 +259,7 @@ fn state(unit: &Unit, machine: &str) -> MachineUnitState {
         active: active.to_owned(),
         sub: sub.to_owned(),
         current: unit.desired.clone(),
+        starting: unit.is_queued(),
         problem: unit.problem().to_owned(),
     }
 }

@@ -78,12 +78,20 @@ impl Api {
         }
     }
 
+    /// Whether etcd answers. Long reads and streams have patience with it; their clients shall know early.
+    async fn reach(&self) -> Result<(), ApiError> {
+        let answer = self.registry.ping().await;
+        answer.map_err(|error| ApiError::registry("reaching the registry", &error))
+    }
+
     async fn picture(&self, tables: &[Table]) -> Result<Cluster, ApiError> {
+        self.reach().await?;
         let picture = self.registry.picture(tables).await;
         picture.map_err(|error| ApiError::registry("reading the registry", &error))
     }
 
     async fn units(&self, names: &[UnitName]) -> Result<UnitPicture, ApiError> {
+        self.reach().await?;
         let picture = self.registry.unit_picture(names).await;
         picture.map_err(|error| ApiError::registry("reading units", &error))
     }

@@ -80,6 +80,7 @@ fn state(machine: &MachineId, state: &UnitState) -> MachineUnitState {
         active: state.active.clone(),
         sub: state.sub.clone(),
         current: state.current.to_string(),
+        starting: state.starting,
         problem: state.problem.clone(),
     }
 }

@@ -56,6 +56,7 @@ fn result(name: String, outcome: Result<StatusCode, ApiError>) -> PutResult {
 pub(super) async fn watch(State(api): State<Arc<Api>>, body: Body) -> Answer {
     let body = read_body(body).await?;
     let wanted: WatchUnits = serde_json::from_slice(&body).map_err(undecodable)?;
+    api.reach().await?;
     let lines = watch::body(api.mirror.view(), wanted.units, api.closing.clone());
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }

@@ -2,7 +2,7 @@
 //!
 //! A request is its line, headers and body; `GET! /path` shows the answer's headers too. Lines that open with `@`
 //! do what engine and agents would: `@machine ID ADDRESS [KEY=VALUE]...`, `@schedule UNIT ID`,
-//! `@state UNIT ID LOAD ACTIVE SUB CURRENT`, `@units PREFIX COUNT`, `@disconnect`.
+//! `@state UNIT ID LOAD ACTIVE SUB CURRENT [starting]`, `@units PREFIX COUNT`, `@disconnect`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,8 +113,26 @@ impl World {
         match words {
             ["@machine", id, address, metadata @ ..] => self.machine(id, address, metadata).await,
             ["@schedule", unit, id] => self.schedule(unit, id).await,
-            ["@state", unit, id, load, active, sub, current] => {
-                self.state(unit, id, [load, active, sub], current).await;
+            [
+                "@state",
+                unit,
+                id,
+                load,
+                active,
+                sub,
+                current,
+                starting @ ..,
+            ] => {
+                let state = UnitState {
+                    load: (*load).into(),
+                    active: (*active).into(),
+                    sub: (*sub).into(),
+                    hash: self.hash(&UnitName::parse(unit).unwrap()).await,
+                    current: current.parse().unwrap(),
+                    starting: starting == ["starting"],
+                    problem: String::new(),
+                };
+                self.state(unit, id, state).await;
             }
             ["@units", prefix, count] => self.units(prefix, count.parse().unwrap()).await,
             ["@disconnect"] => self.connected.store(false, Ordering::Relaxed),
@@ -134,6 +152,7 @@ impl World {
             version: "1.0.0".into(),
             boot_id: "boot".into(),
             member_since: 0,
+            leaving: false,
         };
         let membership = self
             .registry
@@ -160,16 +179,8 @@ impl World {
         leadership.commit(&[change]).await.unwrap();
     }
 
-    async fn state(&self, unit: &str, id: &str, [load, active, sub]: [&str; 3], current: &str) {
+    async fn state(&self, unit: &str, id: &str, state: UnitState) {
         let unit = UnitName::parse(unit).unwrap();
-        let state = UnitState {
-            load: load.into(),
-            active: active.into(),
-            sub: sub.into(),
-            hash: self.hash(&unit).await,
-            current: current.parse().unwrap(),
-            problem: String::new(),
-        };
         self.members[id]
             .publish(&[(unit, Some(state))])
             .await

@@ -125,6 +125,7 @@ impl Host {
             version: "1.0.0".into(),
             boot_id: self.boot.into(),
             member_since: 0,
+            leaving: false,
         }
     }
 

@@ -91,17 +91,16 @@ async fn a_client_hears_of_each_change_of_its_units_and_of_no_others() {
     );
 
     put(&world, "other.service", r#"{"desiredState":"loaded"}"#).await;
-    world
-        .act(&[
-            "@state",
-            "a.service",
-            "m1",
-            "loaded",
-            "active",
-            "running",
-            "launched",
-        ])
-        .await;
+    let queued = "@state a.service m1 loaded inactive dead launched starting";
+    let words: Vec<&str> = queued.split(' ').collect();
+    world.act(&words).await;
+    let starting = watcher.next().await;
+    assert_eq!(starting.current_state, "launched");
+    assert!(starting.states[0].starting);
+
+    let up = "@state a.service m1 loaded active running launched";
+    let words: Vec<&str> = up.split(' ').collect();
+    world.act(&words).await;
     let running = watcher.next().await;
     assert_eq!(running.name, "a.service");
     assert_eq!(running.current_state, "launched");
@@ -113,6 +112,7 @@ async fn a_client_hears_of_each_change_of_its_units_and_of_no_others() {
         ("m1", "active")
     );
     assert_eq!(running.states[0].hash, running.hash);
+    assert!(!running.states[0].starting);
 
     let gone = http::send(&world.socket, "DELETE /fleet/v1/units/a.service", &[], b"").await;
     assert_eq!(gone.status, 204);

@@ -2,13 +2,14 @@
 
 use registry::{Expected, Table};
 
-use crate::sample::{file, unit, write};
+use crate::sample::{file, join, running, unit, write};
 use crate::server::Server;
 use crate::watching::until;
 
 on_both!(
     garbage_is_left_out_and_the_rest_is_there,
     a_record_that_turns_into_garbage_counts_as_gone,
+    a_state_that_says_nothing_of_a_start_job_has_none,
     unknown_fields_are_ignored,
 );
 
@@ -84,6 +85,24 @@ async fn a_record_that_turns_into_garbage_counts_as_gone(server: Server) {
         cluster.units.is_empty()
     })
     .await;
+}
+
+async fn a_state_that_says_nothing_of_a_start_job_has_none(server: Server) {
+    let registry = server.registry().await;
+    let hash = file("a").hash();
+    let starting = fleet::UnitState {
+        active: "inactive".to_owned(),
+        starting: true,
+        ..running(hash)
+    };
+    let member = join(&registry, "m1").await;
+    let rows = [(unit("a.service"), Some(starting.clone()))];
+    member.publish(&rows).await.unwrap();
+    let older = format!(r#"{{"load":"loaded","active":"inactive","sub":"dead","hash":"{hash}"}}"#);
+    server.put("state/b.service/m1", &older).await;
+    let states = everything(&registry).await.states;
+    assert_eq!(states["a.service"]["m1"], starting);
+    assert!(!states["b.service"]["m1"].starting);
 }
 
 async fn unknown_fields_are_ignored(server: Server) {

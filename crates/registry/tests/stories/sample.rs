@@ -27,6 +27,7 @@ pub(crate) fn machine(name: &str, boot: &str) -> Machine {
         version: "1.0.0".to_owned(),
         boot_id: boot.to_owned(),
         member_since: 0,
+        leaving: false,
     }
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn running(hash: Hash) -> UnitState {
         sub: "running".to_owned(),
         hash,
         current: DesiredState::Launched,
+        starting: false,
         problem: String::new(),
     }
 }

@@ -29,6 +29,8 @@ struct Unit {
     text: String,
     active: &'static str,
     sub: &'static str,
+    /// Its start job waits until units that it is ordered after have started.
+    waiting: bool,
     /// Which of all beginnings the unit's present one is.
     turn: u64,
     /// Who waits for the unit's job.
@@ -58,7 +60,12 @@ impl Machine {
             (None, None) => ("not-found", "inactive", "dead"),
         };
         let [load, active, sub] = [load, active, sub].map(str::to_owned);
-        Status { load, active, sub }
+        Status {
+            load,
+            active,
+            sub,
+            starting: self.units.get(name).is_some_and(Unit::is_starting),
+        }
     }
 
     /// Starts a unit and what it requires. Gives all that began to move.
@@ -89,6 +96,7 @@ impl Machine {
         name: &UnitName,
         end: oneshot::Sender<JobResult>,
     ) -> Option<(u64, Option<Duration>)> {
+        self.cancel_waiting(name);
         let turn = self.next_turn();
         let unit = self.units.get_mut(name).filter(|unit| unit.is_up())?;
         tell(unit.job.drain(..), &JobResult::Canceled);
@@ -100,15 +108,19 @@ impl Machine {
         Some((turn, fall))
     }
 
-    /// Brings a unit to where its present turn leads, unless another turn began meanwhile.
-    pub(super) fn end_turn(&mut self, name: &UnitName, turn: u64) {
+    /// Brings a unit to where its present turn leads, unless another turn began meanwhile. Gives those that waited
+    /// for that, and begin to move.
+    pub(super) fn end_turn(&mut self, name: &UnitName, turn: u64) -> Vec<Begun> {
         let Some(unit) = self.units.get_mut(name).filter(|unit| unit.turn == turn) else {
-            return;
+            return Vec::new();
         };
         let (state, result) = unit.destination(name);
         (unit.active, unit.sub) = state;
         tell(unit.job.drain(..), &result);
         self.forget_unused();
+        let waiting = self.units.iter().filter(|(_, unit)| unit.waiting);
+        let waiting: Vec<UnitName> = waiting.map(|(name, _)| name.clone()).collect();
+        waiting.iter().filter_map(|name| self.rise(name)).collect()
     }
 
     pub(super) fn crash(&mut self, name: &UnitName) {
@@ -169,6 +181,16 @@ impl Machine {
         Some(unit.text.clone())
     }
 
+    /// Takes the start job away from a unit that still waits for its turn.
+    fn cancel_waiting(&mut self, name: &UnitName) {
+        let Some(unit) = self.units.get_mut(name).filter(|unit| unit.waiting) else {
+            return;
+        };
+        unit.waiting = false;
+        tell(unit.job.drain(..), &JobResult::Canceled);
+        self.forget_unused();
+    }
+
     fn begin(
         &mut self,
         name: &UnitName,
@@ -179,32 +201,37 @@ impl Machine {
                 tell(end, &JobResult::Done);
                 return Ok(None);
             }
-            Some(unit) if unit.active == "activating" => {
+            Some(unit) if unit.is_starting() => {
                 unit.job.extend(end);
                 return Ok(None);
             }
             _ => {}
         }
-        let (text, turn) = (self.loadable(name)?, self.next_turn());
-        let rise = parse(&text)
-            .and_then(|file| play(name, &file))
-            .and_then(|play| play.rise);
-        let (active, sub) = ("activating", "start");
-        let before = self.units.insert(
-            name.clone(),
-            Unit {
-                text,
-                active,
-                sub,
-                turn,
-                job: end.into_iter().collect(),
-            },
-        );
+        let unit = Unit {
+            waiting: true,
+            job: end.into_iter().collect(),
+            ..Unit::at_rest(self.loadable(name)?)
+        };
+        let before = self.units.insert(name.clone(), unit);
         tell(
             before.into_iter().flat_map(|unit| unit.job),
             &JobResult::Canceled,
         );
-        Ok(Some((name.clone(), turn, rise)))
+        Ok(self.rise(name))
+    }
+
+    /// Lets a waiting unit begin, if it is its turn.
+    fn rise(&mut self, name: &UnitName) -> Option<Begun> {
+        let starting = |other| self.units.get(&other).is_some_and(Unit::is_starting);
+        if named(&self.units.get(name)?.text, "After").any(starting) {
+            return None;
+        }
+        let turn = self.next_turn();
+        let unit = self.units.get_mut(name)?;
+        (unit.active, unit.sub, unit.turn) = ("activating", "start", turn);
+        unit.waiting = false;
+        let rise = unit.play(name).and_then(|play| play.rise);
+        Some((name.clone(), turn, rise))
     }
 
     /// The text that a start would run: the one in memory, or else the file's.
@@ -239,14 +266,7 @@ impl Machine {
         let referred: Vec<UnitName> = self.referred().into_iter().collect();
         for name in referred {
             if let (false, Some(text)) = (self.units.contains_key(&name), self.text(&name)) {
-                let unit = Unit {
-                    text,
-                    active: "inactive",
-                    sub: "dead",
-                    turn: 0,
-                    job: Vec::new(),
-                };
-                self.units.insert(name, unit);
+                self.units.insert(name, Unit::at_rest(text));
             }
         }
     }
@@ -274,12 +294,27 @@ impl Machine {
 }
 
 impl Unit {
+    fn at_rest(text: String) -> Unit {
+        Unit {
+            text,
+            active: "inactive",
+            sub: "dead",
+            waiting: false,
+            turn: 0,
+            job: Vec::new(),
+        }
+    }
+
     fn is_up(&self) -> bool {
         !matches!(self.active, "inactive" | "failed")
     }
 
+    fn is_starting(&self) -> bool {
+        self.waiting || self.active == "activating"
+    }
+
     fn is_kept(&self) -> bool {
-        self.active != "inactive"
+        self.waiting || self.active != "inactive"
     }
 
     fn play(&self, name: &UnitName) -> Option<Play> {
@@ -309,10 +344,14 @@ fn parse(text: &str) -> Option<UnitFile> {
     UnitFile::parse(text.as_bytes()).ok()
 }
 
-/// The units that a unit file requires, each option naming one.
 fn required(text: &str) -> impl Iterator<Item = UnitName> {
+    named(text, "Requires")
+}
+
+/// The units that a unit file's `[Unit]` section names with `option`, each line naming one.
+fn named(text: &str, option: &str) -> impl Iterator<Item = UnitName> + use<> {
     let file = parse(text).unwrap_or_default();
-    let names: Vec<String> = file.values("Unit", "Requires").map(str::to_owned).collect();
+    let names: Vec<String> = file.values("Unit", option).map(str::to_owned).collect();
     names
         .into_iter()
         .filter_map(|name| UnitName::parse(&name).ok())

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use unitfile::UnitName;
 
-use self::machine::Machine;
+use self::machine::{Begun, Machine};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
 mod machine;
@@ -87,14 +87,22 @@ impl Memory {
         Ok(machine)
     }
 
+    fn move_on(&self, begun: Vec<Begun>) {
+        for (unit, turn, after) in begun {
+            self.end_later(&unit, turn, after);
+            self.changes.note(unit);
+        }
+    }
+
     /// Ends what `turn` of the unit `name` began, once its time has come.
     fn end_later(&self, name: &UnitName, turn: u64, after: Option<Duration>) {
         let (this, name) = (self.clone(), name.clone());
         let Some(after) = after else { return };
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            this.machine().end_turn(&name, turn);
+            let begun = this.machine().end_turn(&name, turn);
             this.changes.note(name);
+            this.move_on(begun);
         });
     }
 }
@@ -115,10 +123,7 @@ impl Systemd for Memory {
         let begun = self
             .order("start", std::slice::from_ref(name))?
             .start(name, end)?;
-        for (unit, turn, after) in begun {
-            self.end_later(&unit, turn, after);
-            self.changes.note(unit);
-        }
+        self.move_on(begun);
         Ok(job)
     }
 

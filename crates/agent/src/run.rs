@@ -1,0 +1,71 @@
+//! An agent's life: it works, and may leave in good order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::Membership;
+use tokio::sync::watch;
+use unitfile::UnitName;
+
+use crate::batch::Batch;
+use crate::orders;
+use crate::round::Rounds;
+use crate::systemd::Systemd;
+use crate::{Agent, AgentError};
+
+impl<S: Systemd> Agent<S> {
+    /// Works until the future is dropped, which stops no unit and undoes nothing. Goes on with every new
+    /// membership that `memberships` brings; while one is lost, units run on and changes wait.
+    ///
+    /// # Errors
+    /// The records of earlier work cannot be read: to begin without them would leave units running that
+    /// nobody watches.
+    pub async fn run(
+        self: &Arc<Self>,
+        memberships: watch::Receiver<Membership>,
+    ) -> Result<(), AgentError> {
+        let mut rounds = Rounds::adopt(self, memberships.clone()).await?;
+        let publish = self.outbox.publish(memberships);
+        tokio::join!(Box::pin(rounds.run()), Box::pin(publish));
+        Ok(())
+    }
+
+    /// Leaves in good order: stops all units of ours side by side, waits for their ends for `bound` at most,
+    /// and removes their files. Tells `stopped` of each unit as soon as it is down. Gives the units that would not go down in time; their files stay, for the
+    /// next start of the agent to deal with. To be called when [`Agent::run`] has ended.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub async fn leave(
+        self: &Arc<Self>,
+        bound: Duration,
+        mut stopped: impl FnMut(&UnitName),
+    ) -> Result<BTreeSet<UnitName>, AgentError> {
+        let mut left: BTreeSet<UnitName> = self.files.scan()?.into_keys().collect();
+        let mut down = Vec::new();
+        let stops = orders::stop(
+            self,
+            left.iter().cloned().collect(),
+            |name, result| match result {
+                Ok(_) => {
+                    stopped(&name);
+                    down.push(name);
+                }
+                Err(failure) => {
+                    tracing::warn!(unit = %name, problem = failure.problem, "not stopped")
+                }
+            },
+        );
+        if tokio::time::timeout(bound, stops).await.is_err() {
+            tracing::warn!(?bound, "some units did not stop in time");
+        }
+        let batch = Batch {
+            removes: down,
+            ..Batch::default()
+        };
+        let removed = Box::pin(batch.prepare(self)).await;
+        left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
+        Ok(left)
+    }
+}

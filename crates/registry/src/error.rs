@@ -1,5 +1,7 @@
 //! What can go wrong between us and the registry.
 
+use std::error::Error as _;
+use std::fmt;
 use std::path::PathBuf;
 
 use fleet::{Machine, MachineId};
@@ -25,7 +27,7 @@ pub enum Error {
         /// What was being done.
         what: &'static str,
         /// What etcd or the network said.
-        source: etcd_client::Error,
+        source: Said,
     },
     /// No answer in time.
     #[error("{what}: no answer from etcd in time")]
@@ -39,28 +41,50 @@ pub enum Error {
         /// What was being done.
         what: &'static str,
         /// What it said.
-        source: etcd_client::Error,
+        source: Said,
     },
 }
+
+/// What etcd or the network said, in a line: the message and its root cause. etcd-client's own text prints all
+/// that lies between, in Rust's notation.
+#[derive(Debug)]
+pub struct Said(pub(crate) etcd_client::Error);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let etcd_client::Error::GRpcStatus(status) = &self.0 else {
+            return self.0.fmt(f);
+        };
+        f.write_str(status.message())?;
+        let causes = std::iter::successors(status.source(), |cause| (*cause).source());
+        let root = causes.last().map(ToString::to_string);
+        match root.filter(|root| root != status.message()) {
+            Some(root) => write!(f, ": {root}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
 
 impl Error {
     /// Whether no server answered in time; the same request may succeed later.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Error::TimedOut { .. } => true,
-            Error::Etcd { source, .. } => crate::server::is_transient(source),
+            Error::Etcd { source, .. } => crate::server::is_transient(&source.0),
             _ => false,
         }
     }
 
     /// Whether etcd says that the lease does not exist.
     pub(crate) fn is_lease_gone(&self) -> bool {
-        matches!(self, Error::Etcd { source, .. } if says(source, Code::NotFound, "lease not found"))
+        matches!(self, Error::Etcd { source, .. } if says(&source.0, Code::NotFound, "lease not found"))
     }
 
     /// Whether etcd has forgotten the revision that was asked for.
     pub(crate) fn is_compacted(&self) -> bool {
-        matches!(self, Error::Etcd { source, .. } if says(source, Code::OutOfRange, "compacted"))
+        matches!(self, Error::Etcd { source, .. } if says(&source.0, Code::OutOfRange, "compacted"))
     }
 }
 

@@ -14,6 +14,7 @@ use etcd_client::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
+use crate::Said;
 use crate::backoff::{Backoff, chance};
 use crate::keys::Range;
 use crate::server::{Server, is_not_v3};
@@ -225,11 +226,22 @@ impl Etcd {
                     self.touch();
                     return Ok(answer);
                 }
-                Ok(Err(source)) if is_not_v3(&source) => return Err(Error::NotV3 { what, source }),
-                Ok(Err(source)) if !server.is_transient(&source) => {
-                    return Err(Error::Etcd { what, source });
+                Ok(Err(source)) if is_not_v3(&source) => {
+                    return Err(Error::NotV3 {
+                        what,
+                        source: Said(source),
+                    });
                 }
-                Ok(Err(source)) => Error::Etcd { what, source },
+                Ok(Err(source)) if !server.is_transient(&source) => {
+                    return Err(Error::Etcd {
+                        what,
+                        source: Said(source),
+                    });
+                }
+                Ok(Err(source)) => Error::Etcd {
+                    what,
+                    source: Said(source),
+                },
                 Err(_) => Error::TimedOut { what },
             };
             self.next_server(turn);

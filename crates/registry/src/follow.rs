@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Error;
+use crate::Said;
 use crate::backoff::Backoff;
 use crate::etcd::Etcd;
 use crate::keys::Range;
@@ -182,7 +183,7 @@ impl Follower {
         match tokio::time::timeout(self.etcd.patience(), opening).await {
             Ok(opened) => opened.map_err(|source| Error::Etcd {
                 what: WATCHING,
-                source,
+                source: Said(source),
             }),
             Err(_) => Err(Error::TimedOut { what: WATCHING }),
         }
@@ -195,7 +196,7 @@ impl Follower {
                 Ok(None) => Some(End::Broken(Error::TimedOut { what: WATCHING })),
                 Err(source) => Some(End::Broken(Error::Etcd {
                     what: WATCHING,
-                    source,
+                    source: Said(source),
                 })),
             };
             if let Some(end) = end {
@@ -285,7 +286,7 @@ async fn refused(reason: &str, server: &Server) -> End {
     let source = server.sign_in_again().await.err().unwrap_or(status.into());
     End::Broken(Error::Etcd {
         what: WATCHING,
-        source,
+        source: Said(source),
     })
 }
 

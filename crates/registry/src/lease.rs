@@ -6,7 +6,7 @@ use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::{Error, Membership};
+use crate::{Error, Membership, Said};
 
 /// The lease is gone, by etcd's own word: the machine is not a member any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Membership {
         match timeout(self.registry.etcd.patience(), call).await {
             Ok(answer) => answer.map_err(|source| Error::Etcd {
                 what: RENEWING,
-                source,
+                source: Said(source),
             }),
             Err(_) => Err(Error::TimedOut { what: RENEWING }),
         }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use backoff::Backoff;
 pub use commit::Committed;
-pub use error::{CommitError, Error, JoinError, MemberError};
+pub use error::{CommitError, Error, JoinError, MemberError, Said};
 pub use keys::Table;
 pub use leadership::Leadership;
 pub use lease::Lost;
@@ -82,7 +82,7 @@ impl Registry {
             .await
             .map_err(|source| Error::Etcd {
                 what: "connecting to the store",
-                source,
+                source: Said(source),
             })?;
         let etcd = Etcd::new(vec![Server::new(client, None)], request_timeout);
         Ok(Self::new(etcd, prefix))

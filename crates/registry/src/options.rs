@@ -6,6 +6,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 use crate::Error;
+use crate::Said;
 use crate::server::Server;
 
 /// Where fleet has always kept its records.
@@ -71,7 +72,7 @@ impl Options {
             let client = Client::connect([endpoint], Some(options.clone())).await;
             let client = client.map_err(|source| Error::Etcd {
                 what: "connecting to etcd",
-                source,
+                source: Said(source),
             })?;
             servers.push(Server::new(client, self.credentials()));
         }

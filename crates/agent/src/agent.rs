@@ -1,6 +1,7 @@
 //! One machine's agent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Agent<S> {
     pub(crate) files: UnitFiles,
     /// Whether systemd looks for unit files where we write them.
     pub(crate) in_unit_path: bool,
+    /// The other directories in which it looks.
+    elsewhere: Vec<PathBuf>,
     pub(crate) outbox: Outbox,
     pub(crate) counters: Counters,
 }
@@ -60,15 +63,27 @@ impl<S: Systemd> Agent<S> {
         systemd: S,
         directories: Directories,
     ) -> Result<Arc<Self>, AgentError> {
-        let in_unit_path = systemd.unit_path().await?.contains(&directories.units);
+        let mut elsewhere = systemd.unit_path().await?;
+        let in_unit_path = elsewhere.contains(&directories.units);
+        elsewhere.retain(|path| *path != directories.units);
         Ok(Arc::new(Agent {
             registry,
             systemd,
             files: UnitFiles::open(directories)?,
             in_unit_path,
+            elsewhere,
             outbox: Outbox::default(),
             counters: Counters::default(),
         }))
+    }
+
+    /// Whether the machine has a unit file of that name, or its template, that is not in our directory.
+    pub(crate) fn is_elsewhere(&self, name: &UnitName) -> bool {
+        let has = |name: &UnitName| {
+            let mut paths = self.elsewhere.iter().map(|path| path.join(name.as_str()));
+            paths.any(|path| path.symlink_metadata().is_ok())
+        };
+        has(name) || name.template().is_some_and(|template| has(&template))
     }
 
     /// The state of each unit as the cluster should know it.

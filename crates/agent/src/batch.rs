@@ -131,11 +131,8 @@ async fn the_machines_own<S: Systemd>(
     agent: &Agent<S>,
     writes: &BTreeMap<UnitName, Hash>,
 ) -> Outcomes {
-    let new: Vec<UnitName> = writes
-        .keys()
-        .filter(|name| !agent.files.is_ours(name))
-        .cloned()
-        .collect();
+    let foreign = |name: &&UnitName| !agent.files.is_ours(name) && agent.is_elsewhere(name);
+    let new: Vec<UnitName> = writes.keys().filter(foreign).cloned().collect();
     match up_already(agent, &new).await {
         Ok(up) => all_failed(
             up,

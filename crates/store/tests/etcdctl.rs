@@ -177,7 +177,9 @@ impl Ctl {
         let mut process = self.spawn(command);
         let output = BufReader::new(process.stdout.take().unwrap());
         let lines: Vec<_> = output.lines().take(count).map(Result::unwrap).collect();
-        process.kill().unwrap();
+        // SIGTERM, which `timeout` passes on: SIGKILL would end it alone
+        let asked = Command::new("kill").arg(process.id().to_string()).status();
+        assert!(asked.unwrap().success());
         process.wait().unwrap();
         self.stable(&lines.join("\n"))
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use redb::{Database, DatabaseError, StorageError};
 
 use super::Cause;
-use super::disk::{put_progress, put_save};
+use super::rows::{put_progress, put_save};
 use super::tables::{IDENTITY, LEASES, META, RECORDS, Row};
 use crate::Error;
 use crate::proto::storepb::{Identity, Progress};

@@ -2,6 +2,7 @@
 
 mod disk;
 mod file;
+mod rows;
 mod tables;
 
 pub(crate) use disk::Disk;

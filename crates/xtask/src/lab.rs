@@ -39,8 +39,8 @@ enum Action {
     Run {
         /// A machine, or `lab` for this host with the lab's network
         place: String,
-        /// The command and its arguments, after --
-        #[arg(last = true, required = true)]
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
     #[command(flatten)]

@@ -33,6 +33,7 @@ mod process;
 mod record;
 mod root;
 mod shell;
+mod ssh;
 mod wait;
 
 pub use cluster::{Backing, Cluster, Row};
@@ -42,4 +43,5 @@ pub use lab::Lab;
 pub use machine::Machine;
 pub use process::Process;
 pub use record::home;
+pub use ssh::Operator;
 pub use wait::wait_for;

@@ -1,5 +1,7 @@
 //! The command line: flags, commands, their help. What they do stands in `commands`.
 
+mod remote;
+
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -7,6 +9,8 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
+
+pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 
 /// Controls the units of a fleet of systemd machines.
 #[derive(Debug, Parser)]
@@ -66,7 +70,10 @@ pub(crate) struct Global {
     /// Print the version
     #[arg(short = 'v', long, global = true)]
     pub(crate) version: bool,
-    /// Flags of the original that mean nothing here, or nothing yet.
+    /// How machines are reached.
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Flags of the original that mean nothing here.
     #[command(flatten)]
     pub(crate) original: Original,
 }
@@ -77,17 +84,6 @@ pub(crate) struct Original {
     /// `API`; anything else is refused.
     #[arg(long, global = true, hide = true, default_value = "API")]
     pub(crate) driver: String,
-    /// An SSH bastion; refused if not empty.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) tunnel: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    ssh_username: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    ssh_timeout: Option<f64>,
-    #[arg(long, global = true, hide = true)]
-    strict_host_key_checking: bool,
-    #[arg(long, global = true, hide = true)]
-    known_hosts_file: Option<PathBuf>,
     #[arg(long, global = true, hide = true)]
     etcd_key_prefix: Option<String>,
     #[arg(long, global = true, hide = true)]
@@ -117,6 +113,18 @@ pub(crate) enum Command {
         after_help = "Example:\n  fleetctl destroy $(fleetctl list-unit-files --fields=unit --no-legend)"
     )]
     Destroy(Withdraw),
+    /// Stop units and start them again, one after the other
+    #[command(after_help = "Example:\n  fleetctl restart web@1.service web@2.service")]
+    Restart(Restart),
+    /// Show systemd's view of units, on the machines that they are on
+    #[command(after_help = STATUS_HELP)]
+    Status(Status),
+    /// Show what units have logged, on the machines that they are on
+    #[command(after_help = JOURNAL_HELP)]
+    Journal(Journal),
+    /// Open a shell on a machine, or run a command there
+    #[command(after_help = SSH_HELP)]
+    Ssh(Ssh),
     /// Print a unit file as the cluster has it
     #[command(after_help = "Example:\n  fleetctl cat hello.service > hello.service")]
     Cat(Cat),
@@ -147,6 +155,32 @@ Examples:
   fleetctl start hello.service
   fleetctl start --replace hello.service       with a changed ./hello.service
   fleetctl start --no-block units/*.service";
+
+const STATUS_HELP: &str = "\
+Runs `systemctl status -l` where the unit is: over SSH, or right here if it is on this machine. The exit
+code is systemctl's: 0 for a unit that is active, 3 for one that is not.
+
+Examples:
+  fleetctl status hello.service
+  fleetctl --tunnel bastion.example.com status web@1 web@2";
+
+const JOURNAL_HELP: &str = "\
+Runs `journalctl --unit` where the unit is: over SSH, or right here if it is on this machine. A global unit
+is asked for on all its machines.
+
+Examples:
+  fleetctl journal hello.service
+  fleetctl journal --lines 100 --follow web@1";
+
+const SSH_HELP: &str = "\
+Logs in with the keys of the SSH agent, or those that ssh(1) would use, and knows host keys by
+~/.fleetctl/known_hosts. The exit code is the command's.
+
+Examples:
+  fleetctl ssh 113f16a7                        a shell on the machine whose id begins so
+  fleetctl ssh hello.service uptime            a command on the machine that hello.service is on
+  fleetctl ssh --machine 113f -- ls -l /run
+  fleetctl list-machines --no-legend --full | cut -f1 | xargs -I@ fleetctl ssh @ uptime";
 
 /// `submit`.
 #[derive(Debug, Args)]
@@ -300,12 +334,30 @@ impl Cli {
         Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)
     }
 
-    /// The definition, environment included: an empty variable is as good as none.
+    /// The definition, environment included: an empty variable is as good as none. The help of a command leaves the
+    /// global options to that of fleetctl.
     pub(crate) fn definition() -> clap::Command {
-        Cli::command()
+        let mut command = Cli::command()
             .mut_args(|arg| with_environment(go_bool(arg)))
-            .mut_subcommands(|command| command.mut_args(go_bool))
+            .mut_subcommands(|command| command.mut_args(go_bool));
+        // from here on the commands have the global options, too
+        command.build();
+        command.mut_subcommands(|command| command.help_template(COMMAND_HELP).mut_args(hide_global))
     }
+}
+
+/// The help of a command.
+const COMMAND_HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+{all-args}
+
+Every command also takes the global options: see fleetctl --help.{after-help}";
+
+fn hide_global(arg: Arg) -> Arg {
+    let hidden = arg.is_hide_set() || arg.is_global_set();
+    arg.hide(hidden)
 }
 
 /// A bool that takes a value as Go's do: `--full`, `--full=true`, `--full=false`.

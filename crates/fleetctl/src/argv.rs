@@ -6,23 +6,32 @@ use std::ffi::OsString;
 use clap::Command;
 
 /// The arguments with `-fields=x` written `--fields=x`, and without a lone `-` before the command.
-/// What follows `--` stays as it is.
+/// What follows `--` stays as it is, and so does the command that `ssh` is to run.
 pub(crate) fn normalise(args: impl Iterator<Item = OsString>, command: &Command) -> Vec<OsString> {
     let flags = long_flags(command);
     let mut args: Vec<OsString> = args.collect();
     if args.get(1).is_some_and(|arg| arg == "-") {
         args.remove(1);
     }
-    let end = args
-        .iter()
-        .position(|arg| arg == "--")
-        .unwrap_or(args.len());
+    let end = end_of_flags(&args);
     for arg in args.iter_mut().take(end) {
         if let Some(long) = arg.to_str().and_then(|text| long_form(text, &flags)) {
             *arg = long.into();
         }
     }
     args
+}
+
+/// Where words begin that are nobody's flags.
+fn end_of_flags(args: &[OsString]) -> usize {
+    let is_word = |arg: &OsString| !arg.as_encoded_bytes().starts_with(b"-");
+    let ssh = args.iter().position(|arg| arg == "ssh");
+    let word = ssh.and_then(|ssh| {
+        let after = args.iter().skip(ssh + 1).position(is_word)?;
+        Some(ssh + 1 + after)
+    });
+    let dashes = args.iter().position(|arg| arg == "--");
+    dashes.into_iter().chain(word).min().unwrap_or(args.len())
 }
 
 /// `--name[=v]` of `-name[=v]`, if there is such a flag.
@@ -80,6 +89,10 @@ mod tests {
         );
         assert_eq!(normalised("fleetctl cat -- -full"), "fleetctl cat -- -full");
         assert_eq!(normalised("fleetctl -nonsense"), "fleetctl -nonsense");
+        assert_eq!(
+            normalised("fleetctl ssh -unit=a journalctl -full"),
+            "fleetctl ssh --unit=a journalctl -full"
+        );
     }
 
     #[test]

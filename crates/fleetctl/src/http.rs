@@ -1,7 +1,9 @@
 //! HTTP/1.1 with keep-alive over a unix socket, TCP or TLS.
 
 use std::io;
-use std::sync::Mutex;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -12,9 +14,11 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::process::Command;
 use tokio_rustls::TlsConnector;
 
 use crate::endpoint::{Address, Endpoint, Transport};
+use crate::ssh::{Connection, Ssh, quote};
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -23,6 +27,8 @@ pub(crate) struct Http {
     endpoint: Endpoint,
     tls: Option<TlsConnector>,
     timeout: Duration,
+    /// What connections go through, if not directly.
+    tunnel: Option<Arc<Ssh>>,
     idle: Mutex<Vec<Sender>>,
 }
 
@@ -75,11 +81,17 @@ impl HttpError {
 
 impl Http {
     /// Nothing is opened before the first request. `timeout` is for connecting and for the head of an answer.
-    pub(crate) fn new(endpoint: Endpoint, tls: Option<TlsConnector>, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        tls: Option<TlsConnector>,
+        timeout: Duration,
+        tunnel: Option<Arc<Ssh>>,
+    ) -> Self {
         Http {
             endpoint,
             tls,
             timeout,
+            tunnel,
             idle: Mutex::default(),
         }
     }
@@ -196,16 +208,39 @@ impl Http {
 
     async fn connect(&self) -> io::Result<Sender> {
         match &self.endpoint.transport {
-            Transport::Unix(path) => speak(UnixStream::connect(path).await?).await,
-            Transport::Tcp(address) => speak(dial(address).await?).await,
+            Transport::Unix(path) => match self.bastion().await? {
+                Some(bastion) => {
+                    speak(pipe(bastion.command(Some(&fd_forward(path)), false))?).await
+                }
+                None => speak(UnixStream::connect(path).await?).await,
+            },
+            Transport::Tcp(address) => speak(self.dial(address).await?).await,
             Transport::Tls(address) => {
                 let tls = self
                     .tls
                     .as_ref()
                     .ok_or_else(|| io::Error::other("TLS is not set up"))?;
                 let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
-                speak(tls.connect(name, dial(address).await?).await?).await
+                speak(tls.connect(name, self.dial(address).await?).await?).await
             }
+        }
+    }
+
+    async fn dial(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        if let Some(bastion) = self.bastion().await? {
+            return Ok(Box::new(pipe(
+                bastion.forward(&address.host, address.port),
+            )?));
+        }
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+
+    async fn bastion(&self) -> io::Result<Option<&Connection>> {
+        match &self.tunnel {
+            Some(ssh) => ssh.tunnel().await.map_err(io::Error::other),
+            None => Ok(None),
         }
     }
 
@@ -227,10 +262,28 @@ impl Http {
     }
 }
 
-async fn dial(address: &Address) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Bytes both ways.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What every fleetctl does on a bastion for those who come over SSH.
+fn fd_forward(socket: &Path) -> String {
+    quote::line(["fleetctl", "fd-forward", &socket.to_string_lossy()])
+}
+
+/// A program's stdin and stdout; it ends when they are closed.
+fn pipe(mut program: Command) -> io::Result<impl Stream + 'static> {
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let missing = || io::Error::other("the program has no pipes");
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    Ok(tokio::io::join(
+        output.ok_or_else(missing)?,
+        input.ok_or_else(missing)?,
+    ))
 }
 
 /// HTTP over `stream`; a task of its own moves the bytes.

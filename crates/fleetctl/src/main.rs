@@ -7,6 +7,7 @@ mod commands;
 mod endpoint;
 mod environment;
 mod failure;
+mod home;
 mod http;
 mod legend;
 mod listing;
@@ -16,7 +17,9 @@ mod output;
 mod pending;
 mod poll;
 mod progress;
+mod remote;
 mod setup;
+mod ssh;
 mod table;
 mod tls;
 mod usage;
@@ -33,6 +36,9 @@ use client::ClientError;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Some(code) = ssh::answer_if_asked() {
+        return code;
+    }
     match Cli::read(std::env::args_os()) {
         Ok(cli) => run(&cli),
         Err(error) if error.use_stderr() => {

@@ -1,8 +1,9 @@
 //! From the global flags to a client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use tokio_rustls::TlsConnector;
 
 use crate::args::Global;
@@ -10,48 +11,56 @@ use crate::client::Client;
 use crate::endpoint::{Endpoint, Transport};
 use crate::http::Http;
 use crate::output;
+use crate::ssh::Ssh;
 use crate::tls::{self, TlsOptions};
 
-/// The client that the flags ask for. Nothing is opened yet.
-///
-/// # Errors
-/// When flags make no sense, or TLS cannot be set up.
-pub(crate) fn client(global: &Global) -> anyhow::Result<Client> {
-    build(global).context("Unable to initialize client")
+/// How the cluster is reached: its API, and its machines.
+pub(crate) struct Reach {
+    /// The API.
+    pub(crate) client: Client,
+    /// The machines.
+    pub(crate) ssh: Arc<Ssh>,
 }
 
-fn build(global: &Global) -> anyhow::Result<Client> {
-    check_original(global)?;
+/// What the flags ask for. The API is not asked yet; with `--tunnel` the bastion has let us in.
+///
+/// # Errors
+/// When flags make no sense, TLS cannot be set up, or the bastion cannot be reached.
+pub(crate) async fn reach(global: &Global) -> anyhow::Result<Reach> {
+    open(global).await.context("Unable to initialize client")
+}
+
+async fn open(global: &Global) -> anyhow::Result<Reach> {
+    check_driver(&global.original.driver)?;
     let endpoint = Endpoint::parse(only_endpoint(&global.endpoint))?;
     let tls = match &endpoint.transport {
         Transport::Tls(_) => Some(TlsConnector::from(tls::config(&tls_options(global))?)),
         _ => None,
     };
-    Ok(Client::new(Http::new(
-        endpoint,
-        tls,
-        Duration::from_secs_f64(global.request_timeout),
-    )))
+    let ssh = Arc::new(Ssh::new(&global.remote)?);
+    let tunnelled = ssh
+        .tunnel()
+        .await
+        .context("failed initializing SSH client")?
+        .is_some();
+    let timeout = Duration::from_secs_f64(global.request_timeout);
+    let http = Http::new(endpoint, tls, timeout, tunnelled.then(|| ssh.clone()));
+    Ok(Reach {
+        client: Client::new(http),
+        ssh,
+    })
 }
 
 /// Refuses what the original could do and we cannot, rather than doing something else.
-fn check_original(global: &Global) -> anyhow::Result<()> {
-    let original = &global.original;
-    match original.driver.as_str() {
-        "API" => {}
+fn check_driver(driver: &str) -> anyhow::Result<()> {
+    match driver {
+        "API" => Ok(()),
         "etcd" => bail!(
             "--driver=etcd does not exist any more: only fleetd talks to etcd; \
              name a fleetd with --endpoint, such as unix:///var/run/fleet.sock or http://HOST:49153"
         ),
         other => bail!("unrecognized driver {other:?}"),
     }
-    let tunnel = original.tunnel.as_deref().unwrap_or_default();
-    ensure!(
-        tunnel.is_empty(),
-        "--tunnel is not supported by this version; forward the socket with \
-         \"ssh -N -L /tmp/fleet.sock:/var/run/fleet.sock {tunnel}\" and use --endpoint unix:///tmp/fleet.sock"
-    );
-    Ok(())
 }
 
 /// The first of several.

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 /// What the build needs, then what the lab needs.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "gcc",
     "libc6-dev",
     "protobuf-compiler",
@@ -16,6 +16,7 @@ const PACKAGES: [&str; 11] = [
     "etcd-server",
     "etcd-client",
     "openssh-client",
+    "openssh-server",
     "curl",
 ];
 

@@ -8,6 +8,7 @@ mod lab;
 mod life;
 mod loss;
 mod placement;
+mod remote;
 mod setup;
 mod systemd;
 mod told;

@@ -4,12 +4,16 @@ mod bring;
 mod cat;
 mod destroy;
 mod fd_forward;
+mod journal;
 mod list_machines;
 mod list_unit_files;
 mod list_units;
 mod load;
 mod orders;
+mod restart;
+mod ssh;
 mod start;
+mod status;
 mod stop;
 mod submit;
 mod unload;
@@ -39,21 +43,27 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if cli.global.version {
         return Ok(version::run());
     }
-    let client = || setup::client(&cli.global);
     let Some(command) = &cli.command else {
         return Ok(print_help(&Cli::definition().render_long_help()));
     };
+    let reach = || setup::reach(&cli.global);
     match command {
-        Command::Submit(options) => submit::run(&client()?, options).await,
-        Command::Load(options) => load::run(&client()?, options).await,
-        Command::Start(options) => start::run(&client()?, options).await,
-        Command::Stop(options) => stop::run(&client()?, options).await,
-        Command::Unload(options) => unload::run(&client()?, options).await,
-        Command::Destroy(options) => destroy::run(&client()?, options).await,
-        Command::Cat(options) => cat::run(&client()?, options).await,
-        Command::ListUnits(options) => list_units::run(&client()?, options).await,
-        Command::ListUnitFiles(options) => list_unit_files::run(&client()?, options).await,
-        Command::ListMachines(options) => list_machines::run(&client()?, options).await,
+        Command::Submit(options) => submit::run(&reach().await?.client, options).await,
+        Command::Load(options) => load::run(&reach().await?.client, options).await,
+        Command::Start(options) => start::run(&reach().await?.client, options).await,
+        Command::Stop(options) => stop::run(&reach().await?.client, options).await,
+        Command::Unload(options) => unload::run(&reach().await?.client, options).await,
+        Command::Destroy(options) => destroy::run(&reach().await?.client, options).await,
+        Command::Restart(options) => restart::run(&reach().await?.client, options).await,
+        Command::Cat(options) => cat::run(&reach().await?.client, options).await,
+        Command::ListUnits(options) => list_units::run(&reach().await?.client, options).await,
+        Command::ListUnitFiles(options) => {
+            list_unit_files::run(&reach().await?.client, options).await
+        }
+        Command::ListMachines(options) => list_machines::run(&reach().await?.client, options).await,
+        Command::Status(options) => status::run(&reach().await?, options).await,
+        Command::Journal(options) => journal::run(&reach().await?, options).await,
+        Command::Ssh(options) => ssh::run(&reach().await?, options).await,
         Command::Version(_) => Ok(version::run()),
         Command::FdForward(options) => fd_forward::run(options).await,
         Command::Verify(_) => Ok(verify::run()),

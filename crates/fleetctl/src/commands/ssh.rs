@@ -1,0 +1,138 @@
+//! `fleetctl ssh [MACHINE|UNIT] [COMMAND…]`: a shell or a command on a machine.
+
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use fleet::v1;
+
+use crate::args::Ssh as Options;
+use crate::client::Client;
+use crate::names::Argument;
+use crate::remote::{self, Place};
+use crate::setup::Reach;
+
+pub(crate) async fn run(reach: &Reach, options: &Options) -> anyhow::Result<ExitCode> {
+    let Reach { client, ssh } = reach;
+    let (place, words) = target(client, options).await?;
+    let hop = place.hop(options.port.ssh_port)?;
+    let connection = remote::connect(ssh, &hop, options.forward_agent).await?;
+    let line = (!words.is_empty()).then(|| words.join(" "));
+    let mut command = connection.command(line.as_deref(), remote::has_terminal());
+    command.stdin(Stdio::inherit());
+    let code = remote::wait(command).await?;
+    Ok(ExitCode::from(code))
+}
+
+/// The machine, and what is left of the words for it.
+async fn target<'a>(
+    client: &Client,
+    options: &'a Options,
+) -> anyhow::Result<(Place, &'a [String])> {
+    let given = |flag: &'a Option<String>| flag.as_deref().filter(|text| !text.is_empty());
+    let words = options.words.as_slice();
+    let place = match (given(&options.machine), given(&options.unit)) {
+        (Some(_), Some(_)) => {
+            bail!("Both machine and unit flags provided, please specify only one.")
+        }
+        (Some(machine), None) => by_machine(client, machine).await,
+        (None, Some(unit)) => by_unit(client, unit).await,
+        (None, None) => {
+            let Some((word, rest)) = words.split_first() else {
+                bail!("Unable to proceed: one machine or unit must be provided");
+            };
+            let place = by_either(client, word).await.context("Unable to proceed")?;
+            return Ok((place, command(rest)));
+        }
+    };
+    Ok((place.context("Unable to proceed")?, command(words)))
+}
+
+/// What follows `--`, if that comes first.
+fn command(words: &[String]) -> &[String] {
+    match words {
+        [dashes, rest @ ..] if dashes == "--" => rest,
+        words => words,
+    }
+}
+
+async fn by_either(client: &Client, word: &str) -> anyhow::Result<Place> {
+    let machine = by_machine(client, word).await;
+    let unit = by_unit(client, word).await;
+    match (machine, unit) {
+        (Ok(_), Ok(_)) => Err(anyhow!(
+            "ambiguous argument, both machine and unit found for `{word}`.\n\
+             Please use flag `--machine` or `--unit` to refine the search"
+        )),
+        (Ok(place), Err(_)) | (Err(_), Ok(place)) => Ok(place),
+        (Err(machine), Err(unit)) => Err(why_neither(machine, unit)),
+    }
+}
+
+/// What scripts know; with the reason where it is not simply that there is no such thing.
+fn why_neither(machine: anyhow::Error, unit: anyhow::Error) -> anyhow::Error {
+    let none = |error: &anyhow::Error| error.is::<NoSuchThing>();
+    match (none(&machine), none(&unit)) {
+        (true, true) => anyhow!("could not find matching unit or machine"),
+        (false, _) => machine.context("could not find matching unit or machine"),
+        (true, false) => unit.context("could not find matching unit or machine"),
+    }
+}
+
+/// There is no machine or unit of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not exist")]
+struct NoSuchThing(&'static str);
+
+/// A machine by the beginning of its id, also as lists show it: `1f8dd964...`.
+async fn by_machine(client: &Client, text: &str) -> anyhow::Result<Place> {
+    let start = text.strip_suffix("...").unwrap_or(text);
+    let mut machines = client.machines().await?;
+    machines.retain(|machine| !start.is_empty() && machine.id.starts_with(start));
+    match machines.as_slice() {
+        [] => Err(NoSuchThing("machine").into()),
+        [machine] => Ok(place(machine)),
+        several => match several.iter().find(|machine| machine.id == start) {
+            Some(machine) => Ok(place(machine)),
+            None => bail!("found more than one machine"),
+        },
+    }
+}
+
+fn place(machine: &v1::Machine) -> Place {
+    Place {
+        id: machine.id.clone(),
+        address: machine.primary_ip.clone(),
+    }
+}
+
+/// The machine that a unit is on.
+async fn by_unit(client: &Client, text: &str) -> anyhow::Result<Place> {
+    let argument = Argument::new(text);
+    let unit = match argument.is_unit_name() {
+        true => client.unit(&argument.name).await?,
+        false => None,
+    };
+    let unit = unit.ok_or(NoSuchThing("unit"))?;
+    let mut places = remote::places(client, &unit, None).await?;
+    ensure!(
+        places.len() <= 1,
+        "unit {} is on {} machines: name one with --machine",
+        unit.name,
+        places.len()
+    );
+    places
+        .pop()
+        .with_context(|| format!("unit {} is on no machine", unit.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn only_the_first_dashes_are_ours() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(command(&words("-- ls -l -- x")), words("ls -l -- x"));
+        assert_eq!(command(&words("ls -- x")), words("ls -- x"));
+    }
+}

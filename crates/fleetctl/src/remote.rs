@@ -1,0 +1,187 @@
+//! Commands on the machines that units are on: over SSH, or right here if that is this very machine.
+
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use fleet::v1;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::Client;
+use crate::legend;
+use crate::output;
+use crate::ssh::{Connection, Hop, Ssh, SshError, quote};
+
+/// The exit code when ssh fails, as ssh has it.
+const SSH_FAILED: u8 = 255;
+
+/// A machine on which something is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its address; empty if it is not known.
+    pub(crate) address: String,
+}
+
+impl Place {
+    /// The machine as lists show it.
+    pub(crate) fn legend(&self) -> String {
+        legend::machine_at(&self.id, &self.address, false)
+    }
+
+    /// Where its SSH server is.
+    ///
+    /// # Errors
+    /// When its address is not known.
+    pub(crate) fn hop(&self, port: u16) -> anyhow::Result<Hop> {
+        ensure!(
+            !self.address.is_empty(),
+            "Could not determine address of machine."
+        );
+        Ok(Hop::to(&self.address, port))
+    }
+}
+
+/// The machines that a unit is on, by id; those whose id begins with `only`, if that is given.
+///
+/// # Errors
+/// When the server does not answer.
+pub(crate) async fn places(
+    client: &Client,
+    unit: &v1::Unit,
+    only: Option<&str>,
+) -> anyhow::Result<Vec<Place>> {
+    let mut ids: Vec<String> = match unit.machine_id.as_str() {
+        "" => {
+            let states = client.states(Some(&unit.name)).await?;
+            // an old server may not know the filter
+            let own = states.into_iter().filter(|state| state.name == unit.name);
+            own.map(|state| state.machine_id).collect()
+        }
+        id => vec![id.to_owned()],
+    };
+    ids.retain(|id| id.starts_with(only.unwrap_or_default()));
+    ids.sort();
+    ids.dedup();
+    let machines = client.machines().await?;
+    let address = |id: &str| {
+        let machine = machines.iter().find(|machine| machine.id == id);
+        machine
+            .map(|machine| machine.primary_ip.clone())
+            .unwrap_or_default()
+    };
+    Ok(ids
+        .into_iter()
+        .map(|id| Place {
+            address: address(&id),
+            id,
+        })
+        .collect())
+}
+
+/// Runs a command on a machine to its end, with this process' stdout and stderr and no stdin.
+///
+/// # Errors
+/// When it cannot be run at all. What ssh has to complain of is said, and is exit code 255.
+pub(crate) async fn run(ssh: &Ssh, place: &Place, port: u16, words: &[&str]) -> anyhow::Result<u8> {
+    if is_here(&place.id) {
+        return run_here(words).await;
+    }
+    let hop = place.hop(port)?;
+    let connection = match ssh.connect(&hop, false).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            output::warn(&format!(
+                "Unable to SSH to remote host: {:#}",
+                anyhow::Error::new(error)
+            ));
+            return Ok(SSH_FAILED);
+        }
+    };
+    let mut command = connection.command(Some(&quote::line(words.iter().copied())), has_terminal());
+    command.stdin(if has_terminal() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    });
+    wait(command).await
+}
+
+/// A connection for `fleetctl ssh`.
+///
+/// # Errors
+/// When it does not come about.
+pub(crate) async fn connect(
+    ssh: &Ssh,
+    hop: &Hop,
+    forward_agent: bool,
+) -> anyhow::Result<Connection> {
+    let connection: Result<_, SshError> = ssh.connect(hop, forward_agent).await;
+    connection.context("Failed building SSH client")
+}
+
+/// Whether both ends of what a command shows are a person's.
+pub(crate) fn has_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Whether that is the machine that fleetctl runs on.
+fn is_here(id: &str) -> bool {
+    std::fs::read_to_string("/etc/machine-id").is_ok_and(|own| own.trim() == id)
+}
+
+async fn run_here(words: &[&str]) -> anyhow::Result<u8> {
+    let Some((program, arguments)) = words.split_first() else {
+        bail!("there is no command to run");
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    wait(command).await.context("Error running local command")
+}
+
+/// Waits for a command and gives its exit code; one that a signal ended has 128 and the signal's number. SIGINT and
+/// SIGTERM are the command's to answer.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) async fn wait(mut command: Command) -> anyhow::Result<u8> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let program = command
+        .as_std()
+        .get_program()
+        .to_string_lossy()
+        .into_owned();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("running {program}"))?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(code(status?)),
+            _ = interrupt.recv() => pass_on(&child, Signal::SIGINT),
+            _ = terminate.recv() => pass_on(&child, Signal::SIGTERM),
+        }
+    }
+}
+
+/// At a terminal the child has it already; twice is as good as once.
+fn pass_on(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(pid) = pid {
+        // it may have ended just now
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| Some(128 + status.signal()?));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(SSH_FAILED)
+}

@@ -61,13 +61,15 @@ async fn plan_and_commit(
 ) -> Result<(), End> {
     let begun = Instant::now();
     let Plan { changes, waiting } = schedule::plan(mirror.cluster());
-    status.send_modify(|status| status.planned(begun.elapsed(), waiting));
+    status.send_modify(|status| status.planned(begun.elapsed(), &changes, waiting));
     if changes.is_empty() {
         return Ok(());
     }
-    let committed = leadership.commit(&changes).await?;
+    let committed = leadership.commit(&changes).await.inspect_err(|_| {
+        status.send_modify(|status| status.not_committed(&changes));
+    })?;
     changes.iter().for_each(log::change);
-    status.send_modify(|status| status.committed(changes.len(), begun.elapsed()));
+    status.send_modify(|status| status.committed(&changes, begun.elapsed()));
     while mirror.cluster().revision < committed.revision {
         mirror.changed().await;
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use lead::End;
 
-pub use status::Status;
+pub use status::{Status, Tasks, Trouble};
 
 /// Pauses after a failure.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,9 @@
 //! What the engine has done so far, for the metrics and the API.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
+use fleet::schedule::{Change, Reason};
 use tokio::time::Instant;
 use unitfile::UnitName;
 
@@ -12,10 +14,14 @@ use crate::lead::End;
 pub struct Status {
     /// Since when this machine leads; none while it does not.
     pub leader_since: Option<Instant>,
+    /// The same by the clock on the wall, which may have been set since.
+    pub leader_since_time: Option<SystemTime>,
     /// How often it was elected.
     pub elections: u64,
     /// Plans made.
     pub plans: u64,
+    /// How long they took to make, all together.
+    pub plan_time: Duration,
     /// Changes to the schedule written.
     pub changes: u64,
     /// Leaderships that ended because the schedule could not be written.
@@ -26,28 +32,88 @@ pub struct Status {
     pub last_commit: Duration,
     /// Units that should be on a machine and fit none, as of the last plan; empty while this machine does not lead.
     pub waiting: Vec<UnitName>,
+    /// Why units had to leave machines or wait.
+    pub trouble: Trouble,
+    /// Assignments and withdrawals that were written.
+    pub written: Tasks,
+    /// Those that could not be written.
+    pub failed: Tasks,
+}
+
+/// What kept units from being where they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Units whose machine was gone.
+    pub machine_away: u64,
+    /// Units whose machine may not run them any more.
+    pub run: u64,
+    /// Units for which no machine was found, each counted once for as long as it waits.
+    pub schedule: u64,
+}
+
+/// Changes to the schedule, as the original counts them; a move is one of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tasks {
+    /// Units put on machines.
+    pub assign: u64,
+    /// Units taken off machines.
+    pub unassign: u64,
 }
 
 impl Status {
     pub(crate) fn elected(&mut self) {
         self.leader_since = Some(Instant::now());
+        self.leader_since_time = Some(SystemTime::now());
         self.elections += 1;
     }
 
     pub(crate) fn ended(&mut self, end: &End) {
         self.leader_since = None;
+        self.leader_since_time = None;
         self.waiting.clear();
         self.failures += u64::from(matches!(end, End::Failed(_)));
     }
 
-    pub(crate) fn planned(&mut self, took: Duration, waiting: Vec<UnitName>) {
+    pub(crate) fn planned(&mut self, took: Duration, changes: &[Change], waiting: Vec<UnitName>) {
         self.plans += 1;
+        self.plan_time += took;
         self.last_plan = took;
+        let known: BTreeSet<&UnitName> = self.waiting.iter().collect();
+        let new = waiting.iter().filter(|unit| !known.contains(unit)).count();
+        self.trouble.schedule += new as u64;
+        changes.iter().for_each(|change| self.trouble.count(change));
         self.waiting = waiting;
     }
 
-    pub(crate) fn committed(&mut self, changes: usize, took: Duration) {
-        self.changes += changes as u64;
+    pub(crate) fn committed(&mut self, changes: &[Change], took: Duration) {
+        self.changes += changes.len() as u64;
         self.last_commit = took;
+        changes.iter().for_each(|change| self.written.count(change));
+    }
+
+    pub(crate) fn not_committed(&mut self, changes: &[Change]) {
+        changes.iter().for_each(|change| self.failed.count(change));
+    }
+}
+
+impl Trouble {
+    fn count(&mut self, change: &Change) {
+        let (Change::Move { reason, .. } | Change::Unassign { reason, .. }) = change else {
+            return;
+        };
+        match reason {
+            Reason::NotWanted => {}
+            Reason::MachineGone => self.machine_away += 1,
+            Reason::Refused(_) => self.run += 1,
+        }
+    }
+}
+
+impl Tasks {
+    fn count(&mut self, change: &Change) {
+        let assigns = matches!(change, Change::Assign { .. } | Change::Move { .. });
+        let unassigns = matches!(change, Change::Unassign { .. } | Change::Move { .. });
+        self.assign += u64::from(assigns);
+        self.unassign += u64::from(unassigns);
     }
 }

@@ -18,6 +18,7 @@ use unitfile::UnitName;
 use crate::api::Api;
 use crate::config::Config;
 use crate::member::{Member, Presence};
+use crate::metrics::Sources;
 use crate::picture;
 use crate::roles::{self, Engine};
 use crate::sockets::Listener;
@@ -196,6 +197,13 @@ impl<S: Systemd> Daemon<S> {
             connected,
             self.tasks.api.closing(),
         );
+        let sources = Sources {
+            agent: self.agent.clone(),
+            engine: self.leading.subscribe(),
+            membership: self.membership.clone(),
+            registry: registry.clone(),
+        };
+        let api = api.with_metrics(move |page| sources.write(page));
         for listener in listeners {
             self.tasks.api.once("API", api.clone().serve(listener));
         }

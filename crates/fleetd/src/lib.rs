@@ -13,6 +13,7 @@ pub mod lock;
 pub mod log;
 pub mod machine;
 mod member;
+mod metrics;
 mod mirror;
 pub mod notify;
 mod picture;

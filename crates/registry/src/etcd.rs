@@ -18,6 +18,7 @@ use crate::Said;
 use crate::backoff::{Backoff, chance};
 use crate::keys::Range;
 use crate::server::{Server, is_not_v3};
+use crate::tally::Tally;
 
 /// The least that a read of many records may take.
 const LONG_READ: Duration = Duration::from_secs(30);
@@ -29,6 +30,7 @@ pub(crate) struct Etcd {
     turn: AtomicUsize,
     limits: Limits,
     contact: Mutex<Option<Instant>>,
+    pub(crate) tally: Tally,
 }
 
 /// How long things may take.
@@ -77,6 +79,7 @@ impl Etcd {
                 attempt,
             },
             contact: Mutex::new(None),
+            tally: Tally::default(),
         }
     }
 
@@ -210,8 +213,24 @@ impl Etcd {
         .await
     }
 
-    /// Tries `call` until it succeeds, fails for good, or the time is over.
     async fn run<T, F, Fut>(&self, what: &'static str, limits: Limits, call: F) -> Result<T, Error>
+    where
+        F: Fn(&Server) -> Fut,
+        Fut: Future<Output = Result<T, EtcdError>>,
+    {
+        let begun = Instant::now();
+        let result = self.attempts(what, limits, call).await;
+        self.tally.count(what, begun.elapsed(), result.is_err());
+        result
+    }
+
+    /// Tries `call` until it succeeds, fails for good, or the time is over.
+    async fn attempts<T, F, Fut>(
+        &self,
+        what: &'static str,
+        limits: Limits,
+        call: F,
+    ) -> Result<T, Error>
     where
         F: Fn(&Server) -> Fut,
         Fut: Future<Output = Result<T, EtcdError>>,

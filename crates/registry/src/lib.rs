@@ -26,8 +26,10 @@ mod publish;
 mod records;
 mod schedule;
 mod server;
+mod tally;
 mod units;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ pub use mirror::Mirror;
 pub use options::{DEFAULT_PREFIX, Options};
 pub use picture::UnitPicture;
 pub use schedule::ScheduleWatch;
+pub use tally::Operation;
 pub use units::{Expected, UnitWrite, Written};
 
 use etcd::Etcd;
@@ -110,6 +113,11 @@ impl Registry {
     /// How long ago etcd last answered anything; none if it never did.
     pub fn last_contact(&self) -> Option<Duration> {
         self.etcd.last_contact()
+    }
+
+    /// The requests so far, by what they were for. Watches and what they bring are not counted.
+    pub fn operations(&self) -> BTreeMap<&'static str, Operation> {
+        self.etcd.tally.operations()
     }
 }
 

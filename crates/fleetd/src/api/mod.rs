@@ -4,6 +4,7 @@ mod discovery;
 mod error;
 mod go_json;
 mod machines;
+mod metrics;
 mod page;
 mod put;
 mod request;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use unitfile::UnitName;
 
 use self::error::ApiError;
+use crate::metrics::{Page, Requests};
 use crate::mirror::SharedMirror;
 use crate::sockets::Listener;
 
@@ -36,6 +38,8 @@ pub struct Api {
     token_limit: u16,
     connected: Arc<dyn Fn() -> bool + Send + Sync>,
     closing: CancellationToken,
+    requests: Arc<Requests>,
+    roles: Arc<dyn Fn(&Page) + Send + Sync>,
 }
 
 impl Api {
@@ -54,7 +58,15 @@ impl Api {
             token_limit,
             connected: Arc::new(connected),
             closing,
+            requests: Arc::default(),
+            roles: Arc::new(|_| {}),
         }
+    }
+
+    /// With `roles` to write down what the roles of this machine have done, for `/metrics`.
+    pub(crate) fn with_metrics(mut self, roles: impl Fn(&Page) + Send + Sync + 'static) -> Self {
+        self.roles = Arc::new(roles);
+        self
     }
 
     /// Answers requests on one socket until the API closes.

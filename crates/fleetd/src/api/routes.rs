@@ -1,16 +1,17 @@
 //! Which path and method leads where, and what holds for every answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::MethodRouter;
+use axum::routing::{MethodRouter, any};
 
 use super::error::ApiError;
-use super::{Api, discovery, machines, state, units, v2};
+use super::{Api, discovery, machines, metrics, state, units, v2};
 
 /// What answers say of their server.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("fleetd/", env!("CARGO_PKG_VERSION")));
@@ -23,6 +24,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .merge(version_1("/fleet/v1"))
         .merge(version_1("/v1-alpha"))
         .merge(version_2("/fleet/v2"))
+        .route(METRICS, any(metrics::get))
         .route("/", refuse(StatusCode::METHOD_NOT_ALLOWED, ""))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "") })
         .layer(middleware::from_fn_with_state(api.clone(), every_answer))
@@ -78,11 +80,17 @@ fn refuse(status: StatusCode, message: &str) -> MethodRouter<Arc<Api>> {
     MethodRouter::new().head(answer.clone()).fallback(answer)
 }
 
-/// No answer but 503 while there is no registry behind us; unclean paths lead to clean ones.
+/// Where the metrics are.
+const METRICS: &str = "/metrics";
+
+/// No answer but 503 while there is no registry behind us, except for the metrics, which tell just that; unclean
+/// paths lead to clean ones.
 async fn every_answer(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    if !(api.connected)() {
+    if !(api.connected)() && request.uri().path() != METRICS {
         return ApiError::not_connected().into_response();
     }
+    let (begun, method) = (Instant::now(), request.method().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match clean_path(&request) {
         Some(clean) => moved(&clean),
         None if has_hidden_slash(&request) => {
@@ -90,6 +98,9 @@ async fn every_answer(State(api): State<Arc<Api>>, request: Request, next: Next)
         }
         None => next.run(request).await,
     };
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let status = response.status();
+    api.requests.count(&method, route, status, begun.elapsed());
     // the routes do not know all of their methods: what they would say is wrong
     response.headers_mut().remove(header::ALLOW);
     response.headers_mut().insert(header::SERVER, SERVER);

@@ -1,6 +1,7 @@
 //! Whole daemons, several in one process: their systemds and the registry are in memory, time is tokio's, so
 //! that leases end in a moment.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -285,6 +286,99 @@ async fn metadata_that_is_read_again_moves_what_it_no_longer_fits() {
     reload(&a, &[("disk", "hdd")]);
     world.until_active("db.service", &b.id).await;
     assert_eq!(world.mirror.cluster().machines[&a.id].member_since, since);
+}
+
+/// The value of a line such as `fleet_agent_orders_total{type="start"}`.
+fn metric(page: &str, sample: &str) -> f64 {
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {sample} in\n{page}"))
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_daemon_has_done_is_counted() {
+    let mut world = World::new().await;
+    let a = world.host("aaa").await;
+    a.launch("web.service", "").await;
+    world.until_active("web.service", &a.id).await;
+    a.launch("picky.service", "MachineMetadata=disk=ssd").await;
+    a.get("/fleet/v1/units/nosuch.service").await;
+    a.get("/nowhere").await;
+    let daemon = a.daemon.as_ref().unwrap();
+    while !daemon.picture().contains(r#""Waiting":["picky.service"]"#) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let answer = a.get("/metrics").await;
+    let kind = (
+        "content-type".to_owned(),
+        "text/plain; version=0.0.4".to_owned(),
+    );
+    assert!(answer.headers.contains(&kind), "{answer:?}");
+    let page = answer.body;
+    for (sample, value) in [
+        ("fleet_member", 1.0),
+        ("fleet_engine_elections_total", 1.0),
+        ("fleet_engine_waiting_units", 1.0),
+        (
+            r#"fleet_engine_reconcile_failure_count_total{type="schedule"}"#,
+            1.0,
+        ),
+        (
+            r#"fleet_engine_reconcile_failure_count_total{type="machine_away"}"#,
+            0.0,
+        ),
+        (
+            r#"fleet_engine_task_count_total{type="attemptscheduleunit"}"#,
+            1.0,
+        ),
+        (
+            r#"fleet_engine_task_count_total{type="unscheduleunit"}"#,
+            0.0,
+        ),
+        (r#"fleet_agent_orders_total{type="start"}"#, 1.0),
+        (r#"fleet_agent_units{active="active"}"#, 1.0),
+        (
+            r#"fleet_api_requests_total{method="GET",route="/fleet/v1/units/{name}",status="404"}"#,
+            1.0,
+        ),
+        (
+            r#"fleet_api_requests_total{method="GET",route="other",status="404"}"#,
+            1.0,
+        ),
+        (
+            r#"fleet_registry_operation_count_total{operation="granting a lease"}"#,
+            1.0,
+        ),
+    ] {
+        assert_eq!(metric(&page, sample), value, "{sample} in\n{page}");
+    }
+    assert!(metric(&page, "fleet_engine_leader_start_time") > 1e9);
+    assert!(metric(&page, "fleet_engine_reconcile_count_total") >= 2.0);
+    assert_documented(&page);
+}
+
+/// Every family on the page is in the table of `docs/metrics.md`, and the table has no other but those that wait for
+/// something to go wrong.
+fn assert_documented(page: &str) {
+    let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let served: BTreeSet<String> = families
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            format!("| `{name}` | {kind} |")
+        })
+        .collect();
+    let text = include_str!("../../../../docs/metrics.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeSet<String> = rows
+        .map(|row| row.splitn(4, '|').take(3).collect::<Vec<_>>().join("|") + "|")
+        .collect();
+    let missing: Vec<_> = documented.symmetric_difference(&served).collect();
+    let failures = "| `fleet_registry_operation_failed_count_total` | counter |";
+    assert_eq!(missing, [failures]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The command line: flags, commands, their help. What they do stands in `commands`.
 
 mod remote;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
+pub(crate) use transfer::{Export, Import, NewState};
 
 /// Controls the units of a fleet of systemd machines.
 #[derive(Debug, Parser)]
@@ -137,6 +139,14 @@ pub(crate) enum Command {
     /// List the machines of the cluster
     #[command(after_help = "Fields: machine, ip, metadata")]
     ListMachines(ListMachines),
+    /// Take over the units of another cluster, or of an export
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
+    /// Write all unit files into a folder, with a manifest of their desired states
+    #[command(
+        after_help = "Example:\n  fleetctl export backup && fleetctl import --dry-run backup"
+    )]
+    Export(Export),
     /// Print the version
     Version(Ignored),
     /// Join stdin and stdout with a unix socket; serves other fleetctls' --tunnel
@@ -181,6 +191,16 @@ Examples:
   fleetctl ssh hello.service uptime            a command on the machine that hello.service is on
   fleetctl ssh --machine 113f -- ls -l /run
   fleetctl list-machines --no-legend --full | cut -f1 | xargs -I@ fleetctl ssh @ uptime";
+
+const IMPORT_HELP: &str = "\
+Shows what becomes of each unit, and does it unless --dry-run is given. A unit that is here already keeps its
+file and its desired state unless --replace is given, so that an import may be repeated. What cannot be taken
+is named with the reason, and makes the exit code 1.
+
+Examples:
+  fleetctl import --from http://10.0.0.1:49153 --dry-run
+  fleetctl import --from http://10.0.0.1:49153 --state inactive 'web@*.service'
+  fleetctl import backup";
 
 /// `submit`.
 #[derive(Debug, Args)]

@@ -27,8 +27,8 @@ pub(crate) struct Http {
     endpoint: Endpoint,
     tls: Option<TlsConnector>,
     timeout: Duration,
-    /// What connections go through, if not directly.
-    tunnel: Option<Arc<Ssh>>,
+    /// Whose bastion connections go through, if it has one.
+    ssh: Arc<Ssh>,
     idle: Mutex<Vec<Sender>>,
 }
 
@@ -85,13 +85,13 @@ impl Http {
         endpoint: Endpoint,
         tls: Option<TlsConnector>,
         timeout: Duration,
-        tunnel: Option<Arc<Ssh>>,
+        ssh: Arc<Ssh>,
     ) -> Self {
         Http {
             endpoint,
             tls,
             timeout,
-            tunnel,
+            ssh,
             idle: Mutex::default(),
         }
     }
@@ -238,10 +238,7 @@ impl Http {
     }
 
     async fn bastion(&self) -> io::Result<Option<&Connection>> {
-        match &self.tunnel {
-            Some(ssh) => ssh.tunnel().await.map_err(io::Error::other),
-            None => Ok(None),
-        }
+        self.ssh.tunnel().await.map_err(io::Error::other)
     }
 
     fn take_idle(&self) -> Option<Sender> {

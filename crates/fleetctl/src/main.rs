@@ -22,10 +22,12 @@ mod setup;
 mod ssh;
 mod table;
 mod tls;
+mod transfer;
 mod usage;
 mod verdict;
 mod wait;
 mod watch;
+mod wire;
 
 use std::process::ExitCode;
 

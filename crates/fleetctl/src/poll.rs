@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use fleet::v2::{MachineUnitState, UnitStatus};
 use fleet::{Requirements, v1};
-use unitfile::{UnitFile, UnitName, UnitOption};
+use unitfile::{UnitFile, UnitName};
 
 use crate::client::{Client, ClientError};
+use crate::wire;
 
 /// Up to so many units are asked for one by one; beyond that the whole lists are cheaper.
 const SINGLY: usize = 8;
@@ -136,12 +137,7 @@ fn machine_state(state: &v1::UnitState, unit: &v1::Unit) -> MachineUnitState {
 
 /// The unit file of a unit; none if what the server has is no unit file.
 pub(crate) fn file(unit: &v1::Unit) -> Option<UnitFile> {
-    let option = |option: &v1::UnitOption| UnitOption {
-        section: option.section.clone(),
-        name: option.name.clone(),
-        value: option.value.clone(),
-    };
-    UnitFile::from_options(unit.options.iter().map(option).collect()).ok()
+    wire::file(unit).ok()
 }
 
 /// Whether the unit is to run on every machine that fits.

@@ -32,23 +32,26 @@ pub(crate) async fn reach(global: &Global) -> anyhow::Result<Reach> {
 
 async fn open(global: &Global) -> anyhow::Result<Reach> {
     check_driver(&global.original.driver)?;
-    let endpoint = Endpoint::parse(only_endpoint(&global.endpoint))?;
+    let ssh = Arc::new(Ssh::new(&global.remote)?);
+    let client = client(global, &global.endpoint, ssh.clone())?;
+    ssh.tunnel()
+        .await
+        .context("failed initializing SSH client")?;
+    Ok(Reach { client, ssh })
+}
+
+/// A client of the API at `endpoint`, reached as the flags want it. Nothing is opened yet.
+///
+/// # Errors
+/// When the endpoint is none, or TLS cannot be set up.
+pub(crate) fn client(global: &Global, endpoint: &str, ssh: Arc<Ssh>) -> anyhow::Result<Client> {
+    let endpoint = Endpoint::parse(only_endpoint(endpoint))?;
     let tls = match &endpoint.transport {
         Transport::Tls(_) => Some(TlsConnector::from(tls::config(&tls_options(global))?)),
         _ => None,
     };
-    let ssh = Arc::new(Ssh::new(&global.remote)?);
-    let tunnelled = ssh
-        .tunnel()
-        .await
-        .context("failed initializing SSH client")?
-        .is_some();
     let timeout = Duration::from_secs_f64(global.request_timeout);
-    let http = Http::new(endpoint, tls, timeout, tunnelled.then(|| ssh.clone()));
-    Ok(Reach {
-        client: Client::new(http),
-        ssh,
-    })
+    Ok(Client::new(Http::new(endpoint, tls, timeout, ssh)))
 }
 
 /// Refuses what the original could do and we cannot, rather than doing something else.

@@ -11,6 +11,7 @@ pub(crate) mod quote;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -36,8 +37,8 @@ pub(crate) struct Ssh {
     known_hosts: PathBuf,
     bastion: Option<Hop>,
     tunnel: OnceCell<Connection>,
-    /// Control sockets and logs.
-    folder: TempDir,
+    /// Control sockets and logs; made when it is wanted.
+    folder: OnceLock<TempDir>,
     opened: AtomicUsize,
 }
 
@@ -74,10 +75,9 @@ impl Ssh {
     /// Connections as the flags want them. Nothing is opened yet.
     ///
     /// # Errors
-    /// When `--tunnel` names no server, or there is no place for the control sockets.
+    /// When `--tunnel` names no server.
     pub(crate) fn new(remote: &Remote) -> Result<Self, SshError> {
         let tunnel = remote.tunnel.as_deref().filter(|text| !text.is_empty());
-        let folder = tempfile::Builder::new().prefix("fleetctl-").tempdir();
         Ok(Ssh {
             user: remote.ssh_username.clone(),
             timeout: Duration::from_secs_f64(remote.ssh_timeout),
@@ -85,7 +85,7 @@ impl Ssh {
             known_hosts: remote.known_hosts(),
             bastion: tunnel.map(Hop::parse).transpose()?,
             tunnel: OnceCell::new(),
-            folder: folder.map_err(system("making a folder for ssh"))?,
+            folder: OnceLock::new(),
             opened: AtomicUsize::new(0),
         })
     }
@@ -125,7 +125,8 @@ impl Ssh {
         through: Option<&Connection>,
     ) -> Result<Connection, SshError> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        let file = |name: &str| self.folder.path().join(format!("{name}{number}"));
+        let folder = self.folder()?;
+        let file = |name: &str| folder.join(format!("{name}{number}"));
         let (socket, log) = (file("ctl"), file("log"));
         let questions = self.questions(&file("ask"))?;
         self.make_known_hosts_folder()?;
@@ -161,6 +162,16 @@ impl Ssh {
             host: hop.host.clone(),
             forward_agent,
         })
+    }
+
+    fn folder(&self) -> Result<&Path, SshError> {
+        if let Some(folder) = self.folder.get() {
+            return Ok(folder.path());
+        }
+        let made = tempfile::Builder::new().prefix("fleetctl-").tempdir();
+        let made = made.map_err(system("making a folder for ssh"))?;
+        // of two that are made at once one goes away again
+        Ok(self.folder.get_or_init(|| made).path())
     }
 
     async fn wait_for_login(

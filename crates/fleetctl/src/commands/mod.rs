@@ -3,7 +3,9 @@
 mod bring;
 mod cat;
 mod destroy;
+mod export;
 mod fd_forward;
+mod import;
 mod journal;
 mod list_machines;
 mod list_unit_files;
@@ -64,6 +66,8 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Status(options) => status::run(&reach().await?, options).await,
         Command::Journal(options) => journal::run(&reach().await?, options).await,
         Command::Ssh(options) => ssh::run(&reach().await?, options).await,
+        Command::Import(options) => import::run(&cli.global, options).await,
+        Command::Export(options) => export::run(&reach().await?.client, options).await,
         Command::Version(_) => Ok(version::run()),
         Command::FdForward(options) => fd_forward::run(options).await,
         Command::Verify(_) => Ok(verify::run()),

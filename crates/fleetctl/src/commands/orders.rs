@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::Context;
 use fleet::v1;
 use fleet::v2::{PutResult, UnitStatus};
-use unitfile::{UnitFile, UnitOption};
+use unitfile::UnitFile;
 
 use crate::args::Blocking;
 use crate::client::{Client, ClientError, failure};
@@ -15,6 +15,7 @@ use crate::pending::Pending;
 use crate::verdict::Goal;
 use crate::wait::Wait;
 use crate::watch::Watch;
+use crate::wire;
 
 /// One unit that has to change, or has to be waited for.
 pub(crate) struct Order {
@@ -40,7 +41,7 @@ impl Order {
         v1::Unit {
             name: self.name().to_owned(),
             desired_state: goal.desired().to_string(),
-            options: self.file.as_ref().map(options).unwrap_or_default(),
+            options: self.file.as_ref().map(wire::options).unwrap_or_default(),
             ..v1::Unit::default()
         }
     }
@@ -126,13 +127,4 @@ async fn wait(
     let failures = failures.context("Error waiting for units")?;
     report(goal, &failures);
     Ok(failures.into_iter().map(|failure| failure.name).collect())
-}
-
-fn options(file: &UnitFile) -> Vec<v1::UnitOption> {
-    let option = |option: &UnitOption| v1::UnitOption {
-        name: option.name.clone(),
-        section: option.section.clone(),
-        value: option.value.clone(),
-    };
-    file.options().iter().map(option).collect()
 }

@@ -7,6 +7,7 @@
 //! file hello.service                           a file in the current folder; its lines follow, indented
 //!     [Service]
 //!     ExecStart=/bin/true
+//! there machine 1f8d... 10.99.0.11             a machine joins the other cluster, an old one that is served at other.sock
 //! answer 503 no etcd                           from now on every request is answered so; also `never`, `normally`, and
 //!                                              `briefly`: watches end after their first lines
 //! $ fleetctl start hello.service               a line for the shell
@@ -92,6 +93,8 @@ pub(crate) fn play(transcript: &Transcript, version: Version) -> String {
 pub(crate) struct Stage {
     folder: TempDir,
     shared: Arc<Shared>,
+    /// Another cluster, with a server of the original's time.
+    other: Arc<Shared>,
     runtime: Runtime,
 }
 
@@ -103,14 +106,14 @@ impl Stage {
             .enable_all()
             .build()
             .unwrap();
-        let shared = Shared::new(version);
-        runtime.block_on(serve(
-            &folder.path().join("fleet.sock"),
-            Arc::clone(&shared),
-        ));
+        let (shared, other) = (Shared::new(version), Shared::new(Version::V1));
+        for (socket, shared) in [("fleet.sock", &shared), ("other.sock", &other)] {
+            runtime.block_on(serve(&folder.path().join(socket), Arc::clone(shared)));
+        }
         Stage {
             folder,
             shared,
+            other,
             runtime,
         }
     }
@@ -126,31 +129,14 @@ impl Stage {
     /// Does what a line says. What it prints comes back.
     pub(crate) fn act(&self, line: &str) -> String {
         match line.split_once(' ') {
-            Some(("machine", words)) => self.join(words),
+            Some(("machine", words)) => join(&self.shared, words),
+            Some(("there", line)) => join(&self.other, line.strip_prefix("machine ").unwrap()),
             Some(("answer", words)) => self.answer(words),
             Some(("$", "requests")) => return self.requests(),
             Some(("$", command)) => return self.run(command),
             _ => {}
         }
         String::new()
-    }
-
-    fn join(&self, words: &str) {
-        let mut words = words.split(' ').map(str::to_owned);
-        let mut machine = Machine {
-            id: words.next().unwrap(),
-            ..Machine::default()
-        };
-        machine.primary_ip = words.next().unwrap_or_default();
-        machine.metadata = words
-            .filter_map(|pair| pair.split_once('=').map(|(k, v)| (k.into(), v.into())))
-            .collect();
-        self.shared
-            .cluster
-            .lock()
-            .unwrap()
-            .machines
-            .insert(machine.id.clone(), machine);
     }
 
     fn answer(&self, words: &str) {
@@ -217,4 +203,23 @@ impl Stage {
         };
         text.lines().map(line).collect()
     }
+}
+
+/// A machine joins a cluster.
+fn join(server: &Shared, words: &str) {
+    let mut words = words.split(' ').map(str::to_owned);
+    let mut machine = Machine {
+        id: words.next().unwrap(),
+        ..Machine::default()
+    };
+    machine.primary_ip = words.next().unwrap_or_default();
+    machine.metadata = words
+        .filter_map(|pair| pair.split_once('=').map(|(k, v)| (k.into(), v.into())))
+        .collect();
+    server
+        .cluster
+        .lock()
+        .unwrap()
+        .machines
+        .insert(machine.id.clone(), machine);
 }

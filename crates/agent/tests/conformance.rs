@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent::systemd::{Dbus, JobResult, Memory, Status, Systemd};
+use agent::systemd::{Bus, Dbus, JobResult, Memory, Status, Systemd};
 use unitfile::UnitName;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -320,7 +320,9 @@ impl Stage<Memory> {
 impl Stage<Dbus> {
     async fn real(story: &str) -> Self {
         Stage {
-            systemd: Dbus::connect().await.expect("PID 1 should be systemd"),
+            systemd: Dbus::connect(Bus::System)
+                .await
+                .expect("PID 1 should be systemd"),
             directory: "/run/systemd/system".into(),
             prefix: prefix(story),
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use agent::systemd::{Dbus, Systemd};
+use agent::systemd::{Bus, Dbus, Systemd};
 use agent::{Agent, Directories};
 use fleet::schedule::{Change, Reason};
 use fleet::{Assignment, DesiredState, Machine, MachineId};
@@ -36,7 +36,7 @@ async fn starts_from_the_schedule_to_the_published_state() {
 
 /// The yardstick: one reload, then all started at once over the same connection.
 async fn by_hand(many: usize) {
-    let systemd = Dbus::connect().await.unwrap();
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
     let files: Vec<UnitName> = (0..many).map(|n| name("hand", n)).collect();
     let before = Instant::now();
     for unit in &files {
@@ -52,8 +52,8 @@ async fn by_hand(many: usize) {
 /// What it costs to listen while somebody else starts units.
 async fn signals_alone(many: usize) {
     let (listener, systemd) = (
-        Dbus::connect().await.unwrap(),
-        Dbus::connect().await.unwrap(),
+        Dbus::connect(Bus::System).await.unwrap(),
+        Dbus::connect(Bus::System).await.unwrap(),
     );
     let files: Vec<UnitName> = (0..many).map(|n| name("signal", n)).collect();
     for unit in &files {
@@ -126,7 +126,7 @@ impl Machinery {
             marks: folder.path().join("marks"),
             ..Directories::default()
         };
-        let systemd = Dbus::connect().await.unwrap();
+        let systemd = Dbus::connect(Bus::System).await.unwrap();
         let agent = Agent::new(registry.clone(), systemd, directories)
             .await
             .unwrap();

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent::systemd::{Dbus, Job, JobResult, Systemd};
+use agent::systemd::{Bus, Dbus, Job, JobResult, Systemd};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use unitfile::UnitName;
@@ -43,7 +43,7 @@ async fn the_service_of_the_story_about_its_own_job() {
     let Some(told) = std::env::var_os(TOLD).map(PathBuf::from) else {
         return;
     };
-    let systemd = Dbus::connect().await.unwrap();
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
     assert_eq!(systemd.own_job().await.unwrap(), None);
     let mut terminated = signal(SignalKind::terminate()).unwrap();
     std::fs::write(told.with_extension("ready"), "").unwrap();
@@ -55,7 +55,7 @@ async fn the_service_of_the_story_about_its_own_job() {
 #[tokio::test]
 #[ignore = "needs root, and systemd as PID 1"]
 async fn a_reexecuted_systemd_is_found_again() {
-    let systemd = Dbus::connect().await.unwrap();
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
     let slow = Unit::new(
         "reexec",
         "[Service]\nType=oneshot\nExecStart=/bin/sleep 2\n",
@@ -70,7 +70,7 @@ async fn a_reexecuted_systemd_is_found_again() {
 #[tokio::test]
 #[ignore = "needs root, and systemd as PID 1"]
 async fn a_lost_bus_is_found_again_and_everything_looked_at() {
-    let systemd = Dbus::connect().await.unwrap();
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
     let slow = Unit::new(
         "bus",
         "[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n",
@@ -92,7 +92,7 @@ async fn a_lost_bus_is_found_again_and_everything_looked_at() {
 #[tokio::test]
 #[ignore = "needs root, and systemd as PID 1"]
 async fn calls_outlast_a_reload() {
-    let systemd = Dbus::connect().await.unwrap();
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
     let unit = Unit::new("outlast", "[Service]\nExecStart=/bin/sleep 1000\n");
     let (reloaded, job) = tokio::join!(systemd.reload(), systemd.start(&unit.name));
     reloaded.unwrap();

@@ -130,7 +130,7 @@ const OPTIONS: &[(&str, Take)] = &[
         set(&mut c.etcd_certfile, value::file(v))
     }),
     ("etcd_key_prefix", |c, v| {
-        set(&mut c.etcd_key_prefix, value::prefix(v))
+        set(&mut c.etcd_key_prefix, Ok(value::prefix(v)))
     }),
     ("etcd_keyfile", |c, v| {
         set(&mut c.etcd_keyfile, value::file(v))

@@ -17,6 +17,7 @@ mod metrics;
 mod mirror;
 pub mod notify;
 mod picture;
+pub mod places;
 pub mod process;
 mod roles;
 pub mod signals;

@@ -1,15 +1,13 @@
 //! `fleetd`: reads the command line and the configuration, and runs the daemon.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fleetd::lock::MachineLock;
 use fleetd::machine::VERSION;
+use fleetd::places::{self, Places};
 use fleetd::process::Process;
 use fleetd::{args, config, log};
-
-/// Held while fleetd runs: one a machine.
-const LOCK: &str = "/run/fleet/fleetd.lock";
 
 fn main() -> ExitCode {
     match args::parse(std::env::args()) {
@@ -45,18 +43,19 @@ fn complain(error: &anyhow::Error) {
 
 fn start(config: Option<PathBuf>) -> anyhow::Result<()> {
     let path = config.or_else(default_config);
-    let loaded = config::load(path.as_deref(), std::env::vars())?;
+    let mut loaded = config::load(path.as_deref(), std::env::vars())?;
+    let places = Places::settle(&mut loaded.config, places::variable)?;
     let log = log::start(loaded.config.verbosity);
     tracing::info!("Starting fleetd version {VERSION}");
     match &path {
         Some(path) => tracing::info!("Using config file {}", path.display()),
         None => tracing::info!("No provided or default config file found - proceeding without"),
     }
-    let _lock = MachineLock::take(Path::new(LOCK))?;
+    let _lock = MachineLock::take(&places.lock)?;
     // one thread to work, one to answer meanwhile
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build()?;
-    runtime.block_on(Process { path, log }.live(loaded))
+    runtime.block_on(Process { path, log, places }.live(loaded))
 }
 
 fn default_config() -> Option<PathBuf> {

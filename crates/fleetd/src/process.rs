@@ -1,10 +1,10 @@
 //! The life of the process: it sets the daemon up, obeys signals, and ends as systemd means it to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agent::Directories;
-use agent::systemd::{Dbus, OwnJob};
-use anyhow::{Context, bail};
+use agent::systemd::{Bus, Dbus, OwnJob};
+use anyhow::Context;
 use fleet::Machine;
 
 use crate::config::{self, Config, Loaded};
@@ -12,6 +12,7 @@ use crate::daemon::{Daemon, Farewell, Parts};
 use crate::embedded::{EmbeddedStore, StoreError};
 use crate::log::LogLevel;
 use crate::machine::{Facts, IdentityError};
+use crate::places::{self, Places};
 use crate::signals::{Request, Signals};
 use crate::{connect, notify, sockets};
 
@@ -21,6 +22,8 @@ pub struct Process {
     pub path: Option<PathBuf>,
     /// How much is logged.
     pub log: LogLevel,
+    /// Where things are.
+    pub places: Places,
 }
 
 impl Process {
@@ -43,7 +46,7 @@ impl Process {
             true => Some(EmbeddedStore::start(&config, &machine.id).await?),
             false => None,
         };
-        let daemon = start(&config, machine, store.as_ref()).await?;
+        let daemon = self.start(&config, machine, store.as_ref()).await?;
         notify::ready();
         let watchdog = tokio::spawn(notify::watchdog());
         let lived = tokio::select! {
@@ -53,6 +56,32 @@ impl Process {
         watchdog.abort();
         end(daemon, store).await?;
         Ok(lived?)
+    }
+
+    async fn start(
+        &self,
+        config: &Config,
+        machine: Machine,
+        store: Option<&EmbeddedStore>,
+    ) -> anyhow::Result<Daemon<Dbus>> {
+        let bus = match config.systemd_user {
+            true => Bus::User,
+            false => Bus::System,
+        };
+        let directories = Directories {
+            units: config.units_directory.clone(),
+            records: config.state_directory.clone(),
+            marks: self.places.marks.clone(),
+        };
+        let parts = Parts {
+            config: config.clone(),
+            machine,
+            registry: connect::registry(config, store).await?,
+            systemd: Dbus::connect(bus).await.context("connecting to systemd")?,
+            directories,
+            listeners: sockets::listeners(&self.places.socket).await?,
+        };
+        Ok(Daemon::start(parts).await?)
     }
 
     /// Does what signals ask for until one asks for the end.
@@ -71,7 +100,10 @@ impl Process {
         tracing::info!("reading the configuration again");
         let machine = config::load(self.path.as_deref(), std::env::vars())
             .map_err(anyhow::Error::from)
-            .and_then(|loaded| Ok((describe(&loaded.config)?, loaded)));
+            .and_then(|mut loaded| {
+                Places::settle(&mut loaded.config, places::variable)?;
+                Ok((describe(&loaded.config)?, loaded))
+            });
         match machine {
             Ok((machine, loaded)) => {
                 loaded
@@ -85,30 +117,6 @@ impl Process {
             Err(error) => tracing::error!("going on with the old configuration: {error:#}"),
         }
     }
-}
-
-async fn start(
-    config: &Config,
-    machine: Machine,
-    store: Option<&EmbeddedStore>,
-) -> anyhow::Result<Daemon<Dbus>> {
-    if config.systemd_user {
-        bail!("option systemd_user: fleetd works with the system's systemd only");
-    }
-    let directories = Directories {
-        units: config.units_directory.clone(),
-        records: config.state_directory.clone(),
-        ..Directories::default()
-    };
-    let parts = Parts {
-        config: config.clone(),
-        machine,
-        registry: connect::registry(config, store).await?,
-        systemd: Dbus::connect().await.context("connecting to systemd")?,
-        directories,
-        listeners: sockets::listeners(Path::new(sockets::DEFAULT_SOCKET)).await?,
-    };
-    Ok(Daemon::start(parts).await?)
 }
 
 fn describe(config: &Config) -> Result<Machine, IdentityError> {

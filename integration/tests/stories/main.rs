@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod care;
+mod conf;
 mod examples;
 mod kinds;
 mod lab;

@@ -12,7 +12,7 @@ use unitfile::UnitName;
 use zbus::wire::Type;
 use zbus::{Message, OwnedObjectPath, OwnedVariant};
 
-use super::link::{self, Link, MANAGER, MANAGER_PATH, SYSTEMD};
+use super::link::{self, Bus, Link, MANAGER, MANAGER_PATH, SYSTEMD};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
 /// Start and stop calls under way at one time: enough to keep PID 1 busy, few enough that it still hears
@@ -25,7 +25,7 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// "Replace" a contrary job that is queued, as systemctl does.
 const MODE: &str = "replace";
 
-/// PID 1's systemd, over the system bus. The connection is made again when it is lost.
+/// A systemd on its bus. The connection is made again when it is lost.
 #[derive(Debug)]
 pub struct Dbus {
     link: Arc<Link>,
@@ -126,11 +126,11 @@ impl Systemd for Dbus {
 }
 
 impl Dbus {
-    /// Connects to systemd. Fails when the system bus or systemd cannot be reached now; later losses are
-    /// healed in the background.
-    pub async fn connect() -> Result<Dbus, SystemdError> {
+    /// Connects to the machine's systemd, or to the user's. Fails when it or its bus cannot be reached now; later
+    /// losses are healed in the background.
+    pub async fn connect(bus: Bus) -> Result<Dbus, SystemdError> {
         let operation = "Subscribe";
-        let (link, listener) = link::open()
+        let (link, listener) = link::open(bus)
             .await
             .map_err(|source| SystemdError::Away { operation, source })?;
         let job_calls = Semaphore::new(CALLS_IN_FLIGHT);

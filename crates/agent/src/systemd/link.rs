@@ -1,4 +1,4 @@
-//! The connection to systemd over the system bus: kept up, and listened to.
+//! The connection to systemd over its bus: kept up, and listened to.
 //!
 //! (systemctl's private socket would spare a hop, but there systemd signs its messages with a well-known name,
 //! and zbus refuses any sender that is not a unique one.)
@@ -45,18 +45,32 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Signals that may wait for the listener, which only ever takes them apart.
 const QUEUE: usize = 4096;
 
+/// Which systemd is meant, by the bus that it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bus {
+    /// The system bus: the machine's own, PID 1.
+    #[default]
+    System,
+    /// The session bus: the systemd of the user who runs this.
+    User,
+}
+
 /// What the callers and the listener share.
 #[derive(Debug)]
 pub(crate) struct Link {
+    bus: Bus,
     connection: watch::Sender<Option<Connection>>,
     jobs: Mutex<Jobs>,
     pub(crate) changes: Arc<Changes>,
 }
 
 /// Connects, and keeps a task alive that listens and connects again when the connection is lost.
-pub(crate) async fn open() -> Result<(Arc<Link>, tokio::task::JoinHandle<()>), zbus::Error> {
-    let (connection, signals) = connect().await?;
+pub(crate) async fn open(
+    bus: Bus,
+) -> Result<(Arc<Link>, tokio::task::JoinHandle<()>), zbus::Error> {
+    let (connection, signals) = connect(bus).await?;
     let link = Arc::new(Link {
+        bus,
         connection: watch::Sender::new(Some(connection)),
         jobs: Mutex::default(),
         changes: Arc::default(),
@@ -78,8 +92,12 @@ async fn keep_up(link: Arc<Link>, mut signals: MessageStream) {
     }
 }
 
-async fn connect() -> Result<(Connection, MessageStream), zbus::Error> {
-    let connection = zbus::connection::Builder::system()
+async fn connect(bus: Bus) -> Result<(Connection, MessageStream), zbus::Error> {
+    let builder = match bus {
+        Bus::System => zbus::connection::Builder::system(),
+        Bus::User => zbus::connection::Builder::session(),
+    };
+    let connection = builder
         .method_timeout(CALL_TIMEOUT)
         .max_queued(NonZeroUsize::new(QUEUE).unwrap_or(NonZeroUsize::MIN))
         .build()
@@ -99,7 +117,7 @@ async fn connect() -> Result<(Connection, MessageStream), zbus::Error> {
 impl Link {
     /// The connection, if there is one now.
     pub(crate) fn connection(&self, operation: &'static str) -> Result<Connection, SystemdError> {
-        let source = zbus::Error::Failure("not connected to the system bus".to_owned());
+        let source = zbus::Error::Failure("not connected to the bus".to_owned());
         let connection = self.connection.borrow().clone();
         connection.ok_or(SystemdError::Away { operation, source })
     }
@@ -113,7 +131,7 @@ impl Link {
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
-            match connect().await {
+            match connect(self.bus).await {
                 Ok((connection, signals)) => {
                     self.connection.send_replace(Some(connection));
                     self.changes.note_everything();

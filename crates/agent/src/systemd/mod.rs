@@ -20,6 +20,7 @@ mod memory;
 pub use changes::{Changed, Changes};
 pub use dbus::{Dbus, OwnJob};
 pub use job::{Job, JobResult};
+pub use link::Bus;
 pub use memory::Memory;
 
 /// The orders that the agent gives to systemd. Calls may be made side by side; systemd takes them in

@@ -165,10 +165,10 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A key prefix: it opens with a slash; a final one is added where it is missing.
-pub(super) fn prefix(text: &str) -> Result<String, String> {
-    if !text.starts_with('/') {
-        return Err("must begin with /".into());
+/// A key prefix, with the slashes around it that may be missing.
+pub(super) fn prefix(text: &str) -> String {
+    match text.trim_matches('/') {
+        "" => "/".to_owned(),
+        path => format!("/{path}/"),
     }
-    Ok(format!("{}/", text.trim_end_matches('/')))
 }

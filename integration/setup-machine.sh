@@ -4,9 +4,10 @@
 #   setup-machine.sh --programs DIR --unitfiles DIR [--root DIR] [--conf LINE]... [--link] [--enable] [--now]
 #
 #   --programs DIR   where fleetd and fleetctl are
-#   --unitfiles DIR  where fleet.service and fleet.socket are
+#   --unitfiles DIR  where fleet.service, fleet.socket and the sample fleet.conf are
 #   --root DIR       set up the root in DIR instead of this machine's
-#   --conf LINE      a line of fleet.conf, as in: --conf 'agent_ttl="5s"'; with none, a fleet.conf that is there stays
+#   --conf LINE      a line of fleet.conf, as in: --conf 'agent_ttl="5s"'; with none, a fleet.conf that
+#                    is there stays, and where there is none the sample is put
 #   --link           hard-link the programs where that is possible
 #   --enable         start fleet at boot
 #   --now            and start it, or restart it, right now
@@ -62,7 +63,7 @@ done
 
 mkdir -p "$root/etc/fleet"
 if [ -n "$conf" ] || [ ! -e "$root/etc/fleet/fleet.conf" ]; then
-    printf '%s' "$conf" >"$root/etc/fleet/fleet.conf.new"
+    if [ -n "$conf" ]; then printf '%s' "$conf"; else cat "$unitfiles/fleet.conf"; fi >"$root/etc/fleet/fleet.conf.new"
     # it may hold a password for etcd
     chmod 600 "$root/etc/fleet/fleet.conf.new"
     mv -f "$root/etc/fleet/fleet.conf.new" "$root/etc/fleet/fleet.conf"

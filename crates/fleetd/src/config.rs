@@ -172,6 +172,11 @@ const OPTIONS: &[(&str, Take)] = &[
     ("verbosity", |c, v| set(&mut c.verbosity, value::integer(v))),
 ];
 
+/// The names of all options that have an effect, in order.
+pub fn options() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|(name, _)| *name)
+}
+
 /// Options of the original that old files still hold, and why they have no effect.
 const RETIRED: &[(&str, &str)] = &[
     ("authorized_keys_file", "is no longer supported - ignoring"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fleetd::config::{Config, parse};
+use fleetd::config::{Config, Loaded, options, parse};
 
 use crate::scenario;
 
@@ -63,4 +63,26 @@ fn fields(config: &Config) -> Vec<String> {
         .iter()
         .map(|field| field.trim_end_matches(',').to_owned())
         .collect()
+}
+
+/// The sample that is installed has every option, as a comment, with the default that the program has.
+#[test]
+fn the_sample_tells_every_option_and_its_default() {
+    let sample = include_str!("../../../../unitfiles/fleet.conf");
+    let setting = |line: &'static str| {
+        let setting = line.strip_prefix("# ")?;
+        let (name, _) = setting.split_once('=')?;
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            .then_some((name, setting))
+    };
+    let (mut names, settings): (Vec<&str>, Vec<&str>) = sample.lines().filter_map(setting).unzip();
+    let text = settings.join("\n");
+    let nothing = std::iter::empty();
+    let loaded = parse(Some((Path::new("fleet.conf"), &text)), nothing).unwrap();
+    assert_eq!(loaded, Loaded::default());
+    names.sort_unstable();
+    assert_eq!(names, options().collect::<Vec<_>>());
+    let untouched = parse(Some((Path::new("fleet.conf"), sample)), std::iter::empty());
+    assert_eq!(untouched.unwrap(), Loaded::default());
 }

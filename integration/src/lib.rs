@@ -21,6 +21,7 @@
 
 mod cgroup;
 mod cluster;
+pub mod conformance;
 mod etcd;
 mod faults;
 mod fleet;

@@ -3,6 +3,7 @@
 
 mod care;
 mod conf;
+mod conformance;
 mod examples;
 mod kinds;
 mod lab;

@@ -342,7 +342,7 @@ fn a_bastion_leads_to_the_api_and_to_the_machines() -> Result<()> {
 }
 
 /// Has fleetd serve its API on a port, too.
-fn listen_on_tcp(cluster: &Cluster, name: &str) -> Result<()> {
+pub(crate) fn listen_on_tcp(cluster: &Cluster, name: &str) -> Result<()> {
     let machine = cluster.machine(name)?;
     let listen = "[Socket]\nListenStream=49153\n";
     machine.write_file("/etc/systemd/system/fleet.socket.d/tcp.conf", listen)?;

@@ -20,6 +20,20 @@ type Routes = Router<Arc<Api>>;
 
 /// The whole API.
 pub(super) fn router(api: Arc<Api>) -> Router {
+    let routes = routes(api);
+    // one router around the other, since axum adds the header outside of a router's own layers
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::map_response(without_allow))
+}
+
+/// The routes do not know all of their methods: what they would say of them is wrong.
+async fn without_allow(mut response: Response) -> Response {
+    response.headers_mut().remove(header::ALLOW);
+    response
+}
+
+fn routes(api: Arc<Api>) -> Router {
     Router::new()
         .merge(version_1("/fleet/v1"))
         .merge(version_1("/v1-alpha"))
@@ -101,8 +115,6 @@ async fn every_answer(State(api): State<Arc<Api>>, request: Request, next: Next)
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     let status = response.status();
     api.requests.count(&method, route, status, begun.elapsed());
-    // the routes do not know all of their methods: what they would say is wrong
-    response.headers_mut().remove(header::ALLOW);
     response.headers_mut().insert(header::SERVER, SERVER);
     response
 }

@@ -10,6 +10,7 @@ mod folder;
 mod helper;
 mod hop;
 mod host_key;
+mod known_hosts;
 pub(crate) mod quote;
 
 use std::io::IsTerminal;
@@ -127,12 +128,17 @@ impl Ssh {
         through: Option<&Connection>,
     ) -> Result<Connection, SshError> {
         let socket = self.new_socket()?;
-        self.make_known_hosts_folder()?;
+        let known_as = self.known_as(hop).await?;
         // ssh asks on the terminal, if there is one; a script answers on stdin
         let asks = self.strict && !is_interactive();
         let mut command: Command = helper::master(asks).map_err(system("running ssh"))?.into();
         command.args(["-N", "-M", "-T", "-x", "-S"]).arg(&socket);
-        for option in self.options(forward_agent, through) {
+        let alias = known_as.map(|entry| format!("HostKeyAlias={entry}"));
+        for option in self
+            .options(forward_agent, through)
+            .into_iter()
+            .chain(alias)
+        {
             command.arg("-o").arg(option);
         }
         command.args([
@@ -251,17 +257,16 @@ impl Ssh {
         ]
     }
 
-    /// ssh makes the file, but not the folder.
-    fn make_known_hosts_folder(&self) -> Result<(), SshError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let Some(folder) = self.known_hosts.parent().filter(|_| self.strict) else {
-            return Ok(());
-        };
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder);
-        made.map_err(system("making the folder of --known-hosts-file"))
+    /// Makes ready for a host key to be looked up and written down, and finds the entry to look it up by if that is not
+    /// the host's name.
+    async fn known_as(&self, hop: &Hop) -> Result<Option<String>, SshError> {
+        if !self.strict {
+            return Ok(None);
+        }
+        known_hosts::make_folder(&self.known_hosts)
+            .map_err(system("making the folder of --known-hosts-file"))?;
+        let alias = timeout(self.timeout, known_hosts::alias(&self.known_hosts, hop)).await;
+        alias.map_err(|_| SshError::TimedOut)
     }
 }
 

@@ -265,6 +265,22 @@ fn status_and_journal_are_had_from_the_machine_that_has_the_unit() -> Result<()>
         "{}",
         everywhere.out
     );
+    ensure!(
+        everywhere.err.matches("all.service on ").count() == 2,
+        "{}",
+        everywhere.err
+    );
+    for machine in cluster.lab.machines() {
+        let journal = format!(
+            "fleetctl journal --output=cat --lines=1 -m {} all",
+            machine.id()
+        );
+        type_in(&operator, &journal)?.expect(0, "hello from everywhere\n")?;
+    }
+    type_in(&operator, "fleetctl journal --output='cat;id' talk")?.complains(1, "cat;id")?;
+    let both = type_in(&operator, "fleetctl status talk all")?;
+    ensure!(both.code == Some(0), "{}", both.err);
+    ensure!(both.out.contains("\n\n● all.service"), "{}", both.out);
     type_in(&operator, "fleetctl status nosuch")?
         .complains(1, "Unit nosuch.service does not exist.")?;
     type_in(&operator, "fleetctl status idle")?
@@ -485,6 +501,15 @@ fn a_key_file_does_where_there_is_no_agent() -> Result<()> {
         fs::read(operator.home().join("key"))?,
     )?;
     m1.read(["chmod", "-R", "go=", "/root/.ssh"])?;
+    // a host of old is known by its address, whatever name it goes by now
+    let known = "mkdir -m 700 /root/.fleetctl && ssh-keyscan -t ed25519 10.99.0.12 >/root/.fleetctl/known_hosts";
+    on(m1, known)?;
+    on(
+        m1,
+        "fleetctl --tunnel m2 list-machines --no-legend </dev/null | wc -l",
+    )?
+    .expect(0, "2\n")?;
+    on(m1, "fleetctl --tunnel m1 list-machines </dev/null")?.complains(1, "unauthorized host")?;
     // ssh goes to the machine that it is on by SSH, too
     for machine in [m1, m2] {
         let line = format!(

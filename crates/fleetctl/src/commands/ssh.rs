@@ -1,5 +1,6 @@
 //! `fleetctl ssh [MACHINE|UNIT] [COMMAND…]`: a shell or a command on a machine.
 
+use std::io::IsTerminal;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -18,7 +19,12 @@ pub(crate) async fn run(reach: &Reach, options: &Options) -> anyhow::Result<Exit
     let hop = place.hop(options.port.ssh_port)?;
     let connection = remote::connect(ssh, &hop, options.forward_agent).await?;
     let line = (!words.is_empty()).then(|| quote::with_signals(&words.join(" ")));
-    let mut command = connection.command(line.as_deref(), remote::has_terminal());
+    let terminal = match line {
+        Some(_) => remote::has_terminal(),
+        // what a shell prints may go elsewhere: `fleetctl ssh MACHINE | tee log`
+        None => std::io::stdin().is_terminal(),
+    };
+    let mut command = connection.command(line.as_deref(), terminal);
     command.stdin(Stdio::inherit());
     let code = remote::wait(command).await?;
     Ok(ExitCode::from(code))

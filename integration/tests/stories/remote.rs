@@ -490,6 +490,44 @@ fn a_client_that_is_killed_leaves_nothing_behind() -> Result<()> {
 }
 
 #[test]
+fn at_a_terminal_there_is_one_on_the_far_side_too() -> Result<()> {
+    let cluster = open_cluster("terminal", 1)?;
+    let fleet = Fleet::built()?;
+    let operator = cluster.lab.operator(fleet.programs())?;
+    let_in(&cluster, &operator)?;
+    listen_on_tcp(&cluster, "m1")?;
+    let id = cluster.machine("m1")?.id();
+    let ssh = format!("fleetctl --endpoint http://10.99.0.11:49153 ssh {id}");
+
+    let no = converse(&operator, &format!("{ssh} true"), &[("yes/no", "no")])?;
+    ensure!(no.code == Some(1), "{}", no.out);
+    let typed = [("yes/no", "yes"), ("bash-", "tty; exit 9")];
+    let shell = converse(&operator, &ssh, &typed)?;
+    ensure!(shell.code == Some(9), "{}", shell.out);
+    ensure!(shell.out.contains("/dev/pts/"), "{}", shell.out);
+    let both = format!("{ssh} 'test -t 0 && test -t 1'");
+    let both = converse(&operator, &both, &[])?;
+    ensure!(both.code == Some(0), "{}", both.out);
+    Ok(())
+}
+
+/// A command at a terminal, where each line is typed once its cue has been shown.
+fn converse(operator: &Operator, line: &str, typed: &[(&str, &str)]) -> Result<Said> {
+    let shown = operator.home().join("shown");
+    fs::write(&shown, "")?;
+    let typing: String = typed
+        .iter()
+        .map(|(cue, line)| {
+            format!("until grep -q '{cue}' shown; do sleep 0.02; done; echo '{line}'; ")
+        })
+        .collect();
+    let talk =
+        format!("(true; {typing}) | script --quiet --return --flush --command \"{line}\" shown");
+    fs::write(operator.home().join("talk"), talk)?;
+    Ok(operator.command("timeout 30 sh talk").output()?.into())
+}
+
+#[test]
 fn a_key_file_does_where_there_is_no_agent() -> Result<()> {
     let cluster = open_cluster("keyfile", 2)?;
     let fleet = Fleet::built()?;

@@ -1,19 +1,23 @@
 //! Spellings that scripts use, turned into those that clap knows.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::OsString;
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 
 /// The arguments with `-fields=x` written `--fields=x`, and without a lone `-` before the command.
-/// What follows `--` stays as it is, and so does the command that `ssh` is to run.
+/// What follows `--` stays as it is, and so does what `ssh` is to run.
 pub(crate) fn normalise(args: impl Iterator<Item = OsString>, command: &Command) -> Vec<OsString> {
-    let flags = long_flags(command);
+    let flags = Flags::of(std::iter::once(command).chain(command.get_subcommands()));
     let mut args: Vec<OsString> = args.collect();
     if args.get(1).is_some_and(|arg| arg == "-") {
         args.remove(1);
     }
-    let end = end_of_flags(&args);
+    let mut args = set_apart(args, command);
+    let end = args
+        .iter()
+        .position(|arg| arg == "--")
+        .unwrap_or(args.len());
     for arg in args.iter_mut().take(end) {
         if let Some(long) = arg.to_str().and_then(|text| long_form(text, &flags)) {
             *arg = long.into();
@@ -22,37 +26,138 @@ pub(crate) fn normalise(args: impl Iterator<Item = OsString>, command: &Command)
     args
 }
 
-/// Where words begin that are nobody's flags.
-fn end_of_flags(args: &[OsString]) -> usize {
-    let is_word = |arg: &OsString| !arg.as_encoded_bytes().starts_with(b"-");
-    let ssh = args.iter().position(|arg| arg == "ssh");
-    let word = ssh.and_then(|ssh| {
-        let after = args.iter().skip(ssh + 1).position(is_word)?;
-        Some(ssh + 1 + after)
-    });
-    let dashes = args.iter().position(|arg| arg == "--");
-    dashes.into_iter().chain(word).min().unwrap_or(args.len())
+/// Puts `--` between the flags of `ssh` and its words, for the words may look like flags: `ssh MACHINE ls -l`.
+///
+/// After the first word only long flags are taken, as scripts of old have them there.
+fn set_apart(mut args: Vec<OsString>, command: &Command) -> Vec<OsString> {
+    let Some(ssh) = command.find_subcommand("ssh") else {
+        return args;
+    };
+    let flags = Flags::of([command, ssh].into_iter());
+    let Some(position) = command_word(&args, &flags).filter(|at| is_ssh(&args[*at], command))
+    else {
+        return args;
+    };
+    let mut rest = args.split_off(position + 1).into_iter();
+    let mut words: Vec<OsString> = Vec::new();
+    while let Some(arg) = rest.next() {
+        if arg == "--" {
+            words.extend(rest.by_ref());
+        } else if flags.is_for_us(&arg, words.is_empty()) {
+            let value = flags.wants_value(&arg).then(|| rest.next()).flatten();
+            args.push(arg);
+            args.extend(value);
+        } else {
+            words.push(arg);
+        }
+    }
+    args.push("--".into());
+    args.extend(words);
+    args
+}
+
+/// Where the command stands among the arguments.
+fn command_word(args: &[OsString], flags: &Flags) -> Option<usize> {
+    let mut at = 1;
+    while args.get(at)?.to_str()?.starts_with('-') {
+        at += 1 + usize::from(flags.wants_value(&args[at]));
+    }
+    Some(at)
+}
+
+/// Whether a word is `ssh`, or short for nothing else.
+fn is_ssh(word: &OsString, command: &Command) -> bool {
+    let Some(word) = word.to_str().filter(|word| !word.is_empty()) else {
+        return false;
+    };
+    let names = command.get_subcommands().map(Command::get_name);
+    let meant: Vec<&str> = names.filter(|name| name.starts_with(word)).collect();
+    word == "ssh" || meant == ["ssh"]
+}
+
+/// The flags of some commands; whether a value follows each.
+struct Flags {
+    long: HashMap<String, bool>,
+    short: HashMap<char, bool>,
+}
+
+impl Flags {
+    fn of<'a>(commands: impl Iterator<Item = &'a Command>) -> Self {
+        let mut flags = Flags {
+            long: HashMap::from([("help".to_owned(), false)]),
+            short: HashMap::new(),
+        };
+        for arg in commands.flat_map(Command::get_arguments) {
+            let value = takes_value(arg);
+            let names = arg.get_long().into_iter();
+            let names = names.chain(arg.get_all_aliases().into_iter().flatten());
+            flags
+                .long
+                .extend(names.map(|name| (name.to_owned(), value)));
+            flags
+                .short
+                .extend(arg.get_short().map(|name| (name, value)));
+        }
+        flags
+    }
+
+    /// `name` of `--name[=v]` and `-name[=v]`, if there is such a flag.
+    fn long_name<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let dashed = text.strip_prefix('-')?;
+        let name = dashed
+            .strip_prefix('-')
+            .unwrap_or(dashed)
+            .split('=')
+            .next()?;
+        let is_long = name.len() > 1 || text.starts_with("--");
+        (is_long && self.long.contains_key(name)).then_some(name)
+    }
+
+    /// Whether an argument of `ssh` is a flag of fleetctl's. After the first word less is.
+    fn is_for_us(&self, arg: &OsString, before_words: bool) -> bool {
+        let Some(text) = arg.to_str() else {
+            return false;
+        };
+        let everyones = ["help", "version", "debug"];
+        let named = self
+            .long_name(text)
+            .is_some_and(|name| !everyones.contains(&name));
+        match before_words {
+            true => text.starts_with('-') && text != "-",
+            false => named && text.starts_with("--"),
+        }
+    }
+
+    /// Whether the next argument is this one's value.
+    fn wants_value(&self, arg: &OsString) -> bool {
+        let Some(text) = arg.to_str().filter(|text| !text.contains('=')) else {
+            return false;
+        };
+        match self.long_name(text) {
+            Some(name) => self.long.get(name) == Some(&true),
+            None => self.short_wants_value(text.trim_start_matches('-')),
+        }
+    }
+
+    /// `-m`, and `-Am` for `-A -m`; but not `-mx`, which is `-m x`.
+    fn short_wants_value(&self, letters: &str) -> bool {
+        let mut letters = letters.chars();
+        let first = letters.find(|letter| self.short.get(letter) == Some(&true));
+        first.is_some() && letters.next().is_none()
+    }
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    let optional = arg
+        .get_num_args()
+        .is_some_and(|count| count.min_values() == 0);
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) && !optional
 }
 
 /// `--name[=v]` of `-name[=v]`, if there is such a flag.
-fn long_form(text: &str, flags: &HashSet<String>) -> Option<String> {
-    let name = text.strip_prefix('-')?.split('=').next()?;
-    (name.len() > 1 && flags.contains(name)).then(|| format!("-{text}"))
-}
-
-fn long_flags(command: &Command) -> HashSet<String> {
-    let commands = std::iter::once(command).chain(command.get_subcommands());
-    let flags = commands.flat_map(Command::get_arguments);
-    let mut names: HashSet<String> = flags
-        .flat_map(|flag| {
-            flag.get_long_and_visible_aliases()
-                .into_iter()
-                .flatten()
-                .map(str::to_owned)
-        })
-        .collect();
-    names.insert("help".to_owned());
-    names
+fn long_form(text: &str, flags: &Flags) -> Option<String> {
+    let one_dash = !text.starts_with("--") && flags.long_name(text).is_some();
+    one_dash.then(|| format!("-{text}"))
 }
 
 #[cfg(test)]
@@ -91,7 +196,7 @@ mod tests {
         assert_eq!(normalised("fleetctl -nonsense"), "fleetctl -nonsense");
         assert_eq!(
             normalised("fleetctl ssh -unit=a journalctl -full"),
-            "fleetctl ssh --unit=a journalctl -full"
+            "fleetctl ssh --unit=a -- journalctl -full"
         );
     }
 

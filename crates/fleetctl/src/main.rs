@@ -38,7 +38,7 @@ use client::ClientError;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    if let Some(code) = ssh::answer_if_asked() {
+    if let Some(code) = ssh::help_if_asked() {
         return code;
     }
     match Cli::read(std::env::args_os()) {

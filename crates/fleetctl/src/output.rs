@@ -14,6 +14,11 @@ pub(crate) fn warn(text: &str) {
     let _ = std::io::stderr().write_all(terminated(text).as_bytes());
 }
 
+/// Prints `text` on stderr as it is: a question, or what another program said.
+pub(crate) fn show(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 fn terminated(text: &str) -> String {
     let end = if text.is_empty() || text.ends_with('\n') {
         ""

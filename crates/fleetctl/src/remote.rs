@@ -82,11 +82,17 @@ pub(crate) async fn places(
         .collect())
 }
 
-/// Runs a command on a machine to its end, with this process' stdout and stderr and no stdin.
+/// Runs a command on a machine to its end, with this process' stdout and stderr; with its stdin only on a `terminal`.
 ///
 /// # Errors
 /// When it cannot be run at all. What ssh has to complain of is said, and is exit code 255.
-pub(crate) async fn run(ssh: &Ssh, place: &Place, port: u16, words: &[&str]) -> anyhow::Result<u8> {
+pub(crate) async fn run(
+    ssh: &Ssh,
+    place: &Place,
+    port: u16,
+    words: &[&str],
+    terminal: bool,
+) -> anyhow::Result<u8> {
     if is_here(&place.id) {
         return run_here(words).await;
     }
@@ -101,11 +107,10 @@ pub(crate) async fn run(ssh: &Ssh, place: &Place, port: u16, words: &[&str]) -> 
             return Ok(SSH_FAILED);
         }
     };
-    let mut command = connection.command(Some(&quote::line(words.iter().copied())), has_terminal());
-    command.stdin(if has_terminal() {
-        Stdio::inherit()
-    } else {
-        Stdio::null()
+    let mut command = connection.command(Some(&quote::line(words.iter().copied())), terminal);
+    command.stdin(match terminal {
+        true => Stdio::inherit(),
+        false => Stdio::null(),
     });
     wait(command).await
 }

@@ -1,33 +1,37 @@
 //! Machines over SSH, by the system's own `ssh`.
 //!
-//! `ssh` opens one connection to each machine in the background (a ControlMaster), and everything else goes over
-//! that. So what is wrong with a connection is told apart from what a command on the far side says, a host key is
-//! asked about once, and a tunnel is one login however many requests go through it.
+//! `ssh` opens one connection to each machine beside us (a ControlMaster), and everything else goes over that. So
+//! what is wrong with a connection is told apart from what a command on the far side says, a host key is asked about
+//! once, and a tunnel is one login however many requests go through it. A connection ends with this process, however
+//! that ends.
 
-mod askpass;
+mod complaint;
+mod folder;
+mod helper;
 mod hop;
+mod host_key;
+mod known_hosts;
 pub(crate) mod quote;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::args::Remote;
-use crate::output;
 
-use askpass::Questions;
-pub(crate) use askpass::answer_if_asked;
+use complaint::Complaint;
+pub(crate) use helper::help_if_asked;
 pub(crate) use hop::{Hop, HopError};
 
-/// How long the background connection outlives a fleetctl that was killed.
-const PERSIST: Duration = Duration::from_secs(60);
+/// Silence of so long makes ssh ask for a sign of life; the third that does not come is the end.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// Opens connections, all by the same rules, and all through the bastion if there is one.
 pub(crate) struct Ssh {
@@ -37,8 +41,6 @@ pub(crate) struct Ssh {
     known_hosts: PathBuf,
     bastion: Option<Hop>,
     tunnel: OnceCell<Connection>,
-    /// Control sockets and logs; made when it is wanted.
-    folder: OnceLock<TempDir>,
     opened: AtomicUsize,
 }
 
@@ -69,6 +71,8 @@ pub(crate) struct Connection {
     socket: PathBuf,
     host: String,
     forward_agent: bool,
+    /// The `ssh` that holds the login.
+    _master: Child,
 }
 
 impl Ssh {
@@ -85,7 +89,6 @@ impl Ssh {
             known_hosts: remote.known_hosts(),
             bastion: tunnel.map(Hop::parse).transpose()?,
             tunnel: OnceCell::new(),
-            folder: OnceLock::new(),
             opened: AtomicUsize::new(0),
         })
     }
@@ -124,19 +127,18 @@ impl Ssh {
         forward_agent: bool,
         through: Option<&Connection>,
     ) -> Result<Connection, SshError> {
-        let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder()?;
-        let file = |name: &str| folder.join(format!("{name}{number}"));
-        let (socket, log) = (file("ctl"), file("log"));
-        let questions = self.questions(&file("ask"))?;
-        self.make_known_hosts_folder()?;
-        let mut command = Command::new("ssh");
-        command
-            .args(["-f", "-N", "-M", "-S"])
-            .arg(&socket)
-            .arg("-E")
-            .arg(&log);
-        for option in self.options(forward_agent, through) {
+        let socket = self.new_socket()?;
+        let known_as = self.known_as(hop).await?;
+        // ssh asks on the terminal, if there is one; a script answers on stdin
+        let asks = self.strict && !is_interactive();
+        let mut command: Command = helper::master(asks).map_err(system("running ssh"))?.into();
+        command.args(["-N", "-M", "-T", "-x", "-S"]).arg(&socket);
+        let alias = known_as.map(|entry| format!("HostKeyAlias={entry}"));
+        for option in self
+            .options(forward_agent, through)
+            .into_iter()
+            .chain(alias)
+        {
             command.arg("-o").arg(option);
         }
         command.args([
@@ -147,71 +149,81 @@ impl Ssh {
             "--",
             &hop.host,
         ]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        if let Some(questions) = &questions {
-            questions.announce(&mut command)?;
-        }
-        let status = self.wait_for_login(command, questions).await;
-        judge(status, &log)?;
+        let master = self.start(command).await.inspect_err(|_| remove(&socket))?;
         Ok(Connection {
             socket,
             host: hop.host.clone(),
             forward_agent,
+            _master: master,
         })
     }
 
-    fn folder(&self) -> Result<&Path, SshError> {
-        if let Some(folder) = self.folder.get() {
-            return Ok(folder.path());
-        }
-        let made = tempfile::Builder::new().prefix("fleetctl-").tempdir();
-        let made = made.map_err(system("making a folder for ssh"))?;
-        // of two that are made at once one goes away again
-        Ok(self.folder.get_or_init(|| made).path())
+    /// Where a connection is to listen: at no other's place.
+    fn new_socket(&self) -> Result<PathBuf, SshError> {
+        let folder = folder::for_sockets().map_err(system("making a folder for ssh"))?;
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let socket = folder.join(format!("fleetctl-{}-{number}", std::process::id()));
+        // left by a process that had our number
+        remove(&socket);
+        Ok(socket)
     }
 
-    async fn wait_for_login(
-        &self,
-        mut command: Command,
-        questions: Option<Questions>,
-    ) -> Result<ExitStatus, SshError> {
-        let mut child = command.spawn().map_err(system("running ssh"))?;
-        let answered = async {
-            match questions {
-                Some(questions) => questions.answer().await,
-                None => std::future::pending().await,
-            }
-        };
+    /// Starts an ssh and waits until it is logged in: it runs `echo` then.
+    async fn start(&self, mut ssh: Command) -> Result<Child, SshError> {
+        ssh.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut ssh = ssh
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(system("running ssh"))?;
+        let complaint = Complaint::default();
+        let all_said = ssh.stderr.take().map(|stderr| complaint.listen(stderr));
+        let mut stdout = ssh.stdout.take();
         let login = async {
-            tokio::select! {
-                status = child.wait() => status.map_err(system("waiting for ssh")),
-                never = answered => never,
+            match &mut stdout {
+                Some(stdout) => stdout.read_u8().await.is_ok(),
+                None => false,
             }
         };
-        tokio::time::timeout(self.timeout, login)
-            .await
-            .unwrap_or(Err(SshError::TimedOut))
+        match timeout(self.patience(), login).await {
+            Ok(true) => {
+                complaint.show();
+                Ok(ssh)
+            }
+            Ok(false) => {
+                if let Some(all_said) = all_said {
+                    // the one that it speaks through may outlive it for a moment
+                    let _ = timeout(self.timeout, all_said).await;
+                }
+                Err(SshError::Refused(complaint.reason()))
+            }
+            Err(_) => {
+                complaint.show();
+                Err(SshError::TimedOut)
+            }
+        }
     }
 
-    /// ssh asks on the terminal, if there is one; a script answers on stdin.
-    fn questions(&self, socket: &Path) -> Result<Option<Questions>, SshError> {
-        if !self.strict || std::io::stdin().is_terminal() {
-            return Ok(None);
+    /// How long a login may take. Who is asked for a passphrase takes the time that it takes: only ssh's own limit for
+    /// everything else counts then.
+    fn patience(&self) -> Duration {
+        if is_interactive() {
+            Duration::MAX
+        } else {
+            self.timeout
         }
-        Questions::listen(socket).map(Some)
     }
 
     fn options(&self, forward_agent: bool, through: Option<&Connection>) -> Vec<String> {
         let yes_no = |yes| if yes { "yes" } else { "no" };
-        // our own clock counts everything, and is to be the first
-        let seconds = self.timeout.as_secs() + 2;
         let mut options = vec![
-            format!("ControlPersist={}", PERSIST.as_secs()),
-            format!("ConnectTimeout={seconds}"),
+            "ControlPersist=no".to_owned(),
+            "PermitLocalCommand=yes".to_owned(),
+            "LocalCommand=echo".to_owned(),
+            "RemoteCommand=none".to_owned(),
+            "ClearAllForwardings=yes".to_owned(),
+            // rounded up: where our own clock counts, it is to be the first
+            format!("ConnectTimeout={}", self.timeout.as_secs() + 1),
+            format!("ServerAliveInterval={}", ALIVE.as_secs()),
             format!("ForwardAgent={}", yes_no(forward_agent)),
             "CheckHostIP=no".to_owned(),
             "HashKnownHosts=no".to_owned(),
@@ -219,7 +231,9 @@ impl Ssh {
             "GlobalKnownHostsFile=/dev/null".to_owned(),
         ];
         options.extend(self.host_key_options());
-        if !std::io::stdin().is_terminal() {
+        if !is_interactive() {
+            // as the original shows it; people get what ssh shows them
+            options.push("FingerprintHash=md5".to_owned());
             options.push("PasswordAuthentication=no".to_owned());
             options.push("KbdInteractiveAuthentication=no".to_owned());
         }
@@ -243,17 +257,16 @@ impl Ssh {
         ]
     }
 
-    /// ssh makes the file, but not the folder.
-    fn make_known_hosts_folder(&self) -> Result<(), SshError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let Some(folder) = self.known_hosts.parent().filter(|_| self.strict) else {
-            return Ok(());
-        };
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder);
-        made.map_err(system("making the folder of --known-hosts-file"))
+    /// Makes ready for a host key to be looked up and written down, and finds the entry to look it up by if that is not
+    /// the host's name.
+    async fn known_as(&self, hop: &Hop) -> Result<Option<String>, SshError> {
+        if !self.strict {
+            return Ok(None);
+        }
+        known_hosts::make_folder(&self.known_hosts)
+            .map_err(system("making the folder of --known-hosts-file"))?;
+        let alias = timeout(self.timeout, known_hosts::alias(&self.known_hosts, hop)).await;
+        alias.map_err(|_| SshError::TimedOut)
     }
 }
 
@@ -287,6 +300,8 @@ impl Connection {
         command.arg("-S").arg(&self.socket);
         // without the connection there must not be another one by other rules
         command.args(["-o", "ControlMaster=no", "-o", "ProxyCommand=false"]);
+        // nor shall the user's configuration run something else
+        command.args(["-o", "RemoteCommand=none", "-o", "PermitLocalCommand=no"]);
         command
     }
 
@@ -309,47 +324,18 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut exit = std::process::Command::new("ssh");
-        exit.arg("-S")
-            .arg(&self.socket)
-            .args(["-O", "exit", "--", &self.host]);
-        exit.stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        // a connection that is gone needs no end
-        let _ = exit.status();
+        remove(&self.socket);
     }
 }
 
-/// What a login came to; what ssh had to say is passed on.
-fn judge(status: Result<ExitStatus, SshError>, log: &Path) -> Result<(), SshError> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let mut lines: Vec<&str> = text
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let failure = match status {
-        Ok(status) if status.success() => None,
-        Ok(status) => Some(SshError::Refused(match lines.pop() {
-            Some(last) => with_cure(last),
-            None => format!("ssh ended with {status}"),
-        })),
-        Err(error) => Some(error),
-    };
-    lines.iter().for_each(|line| output::warn(line));
-    failure.map_or(Ok(()), Err)
+/// Whether somebody sits at a terminal.
+fn is_interactive() -> bool {
+    std::io::stdin().is_terminal()
 }
 
-/// Without an agent there are only key files, and nobody may have known that.
-fn with_cure(line: &str) -> String {
-    let agent = std::env::var_os("SSH_AUTH_SOCK").is_some_and(|socket| !socket.is_empty());
-    if line.contains("Permission denied") && !agent {
-        return format!(
-            "{line} SSH_AUTH_SOCK environment variable is not set. Verify ssh-agent is running."
-        );
-    }
-    line.to_owned()
+/// A socket that is gone already is as good.
+fn remove(socket: &Path) {
+    let _ = std::fs::remove_file(socket);
 }
 
 fn system(doing: &'static str) -> impl Fn(std::io::Error) -> SshError {

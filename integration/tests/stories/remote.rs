@@ -1,8 +1,10 @@
 //! Commands that reach machines: by SSH, right here, and through a bastion.
 
 use std::fs;
-use std::process::Output;
-use std::time::Duration;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use integration::{Backing, Cluster, Fleet, Machine, Operator, wait_for};
@@ -12,6 +14,9 @@ use crate::told::{SLEEP, cluster};
 const TALK: &str =
     "[Service]\nExecStart=/bin/sh -c 'echo hello from the unit; exec sleep infinity'\n";
 const GLOBAL: &str = "[Service]\nExecStart=/bin/sh -c 'echo hello from everywhere; exec sleep infinity'\n[X-Fleet]\nGlobal=true\n";
+
+/// Runs on the second machine, and says so all the time.
+const TICK: &str = "[Service]\nExecStart=/bin/sh -c 'while :; do echo tick; sleep 0.1; done'\n[X-Fleet]\nMachineMetadata=name=m2\n";
 
 /// What a command came to.
 struct Said {
@@ -108,6 +113,21 @@ fn a_machine_is_logged_in_on_by_its_id_or_by_a_unit_on_it() -> Result<()> {
     // the command's own flags, exit code, input and quoting
     type_in(&operator, "fleetctl ssh talk -- sh -c 'exit\\ 7'")?.expect(7, "")?;
     type_in(&operator, "fleetctl ssh talk nosuchcommand")?.complains(127, "nosuchcommand")?;
+    let killed = type_in(
+        &operator,
+        "fleetctl ssh talk 'echo out; echo err >&2; kill -9 $$'",
+    )?;
+    ensure!(
+        killed.expect(137, "out\n")?.err == "err\n",
+        "nobody else has a say"
+    );
+    type_in(&operator, "fleetctl ssh talk printf %s- -l --full")?.expect(0, "-l---full-")?;
+    type_in(&operator, "fleetctl ssh talk whoami --ssh-username=core")?.expect(0, "core\n")?;
+    type_in(
+        &operator,
+        "printf 'hostname\\nexit 5\\n' | fleetctl ssh talk",
+    )?
+    .expect(5, &format!("{}\n", talks.name()))?;
     type_in(&operator, "echo in and out | fleetctl ssh talk cat")?.expect(0, "in and out\n")?;
     type_in(&operator, "echo hostname | fleetctl ssh talk")?
         .expect(0, &format!("{}\n", talks.name()))?;
@@ -148,12 +168,41 @@ fn an_unknown_host_key_is_asked_about_and_the_answer_may_come_from_a_script() ->
     let hostname = format!("fleetctl ssh {id} cat");
     let question = "The authenticity of host '10.99.0.11";
 
-    ask(&format!("echo no | {hostname}"))?.complains(1, "Host key verification failed.")?;
+    let refused =
+        ask(&format!("echo no | {hostname}"))?.complains(1, "Host key verification failed.")?;
+    // the words that the original has; MD5 writes 16 bytes with colons between them
+    let said: Vec<&str> = refused.err.lines().collect();
+    ensure!(
+        said[0] == format!("{question}' can't be established."),
+        "{}",
+        refused.err
+    );
+    let fingerprint = said[1].strip_prefix("ED25519 key fingerprint is ");
+    ensure!(
+        fingerprint.is_some_and(|print| print.split(':').count() == 16),
+        "{}",
+        refused.err
+    );
+    ensure!(
+        refused
+            .err
+            .contains("\nAre you sure you want to continue connecting (yes/no)? \n"),
+        "{}",
+        refused.err
+    );
+    ask(&format!("echo yes please | {hostname}"))?.complains(1, "unauthorized host")?;
     ask(&format!("{hostname} </dev/null"))?.complains(1, question)?;
     // the first line is the answer, the rest is the command's
     ask(&format!("printf 'yes\\nthe rest' | {hostname}"))?.expect(0, "the rest")?;
     let known = operator.home().join(".fleetctl/known_hosts");
     ensure!(fs::read_to_string(&known)?.starts_with("10.99.0.11 ssh-ed25519 "));
+    let mode = known
+        .parent()
+        .context("no folder")?
+        .metadata()?
+        .permissions()
+        .mode();
+    ensure!(mode & 0o777 == 0o700, "{mode:o}");
     let quiet = ask(&format!("echo yes | {hostname}"))?.expect(0, "yes\n")?;
     ensure!(!quiet.err.contains(question), "{}", quiet.err);
 
@@ -163,7 +212,7 @@ fn an_unknown_host_key_is_asked_about_and_the_answer_may_come_from_a_script() ->
     ensure!(
         changed
             .err
-            .contains("Failed building SSH client: Host key verification failed."),
+            .contains("Failed building SSH client: ssh: handshake failed: host key mismatch"),
         "{}",
         changed.err
     );
@@ -216,6 +265,24 @@ fn status_and_journal_are_had_from_the_machine_that_has_the_unit() -> Result<()>
         "{}",
         everywhere.out
     );
+    ensure!(
+        everywhere.err.matches("all.service on ").count() == 2,
+        "{}",
+        everywhere.err
+    );
+    for machine in cluster.lab.machines() {
+        let journal = format!("fleetctl journal --output=cat -m {} all", machine.id());
+        let journal = type_in(&operator, &journal)?;
+        ensure!(
+            journal.out.matches("hello from everywhere").count() == 1,
+            "{}",
+            journal.out
+        );
+    }
+    type_in(&operator, "fleetctl journal --output='cat;id' talk")?.complains(1, "cat;id")?;
+    let both = type_in(&operator, "fleetctl status talk all")?;
+    ensure!(both.code == Some(0), "{}", both.err);
+    ensure!(both.out.contains("\n\n● all.service"), "{}", both.out);
     type_in(&operator, "fleetctl status nosuch")?
         .complains(1, "Unit nosuch.service does not exist.")?;
     type_in(&operator, "fleetctl status idle")?
@@ -229,9 +296,12 @@ fn status_and_journal_are_had_from_the_machine_that_has_the_unit() -> Result<()>
     );
     cluster.fleetctl("start talk")?;
 
-    let journal = type_in(&operator, "fleetctl journal --output=cat -lines=1 talk")?;
+    // systemd's own line may come before the unit's or after it
+    let journal = type_in(&operator, "fleetctl journal --output=cat -lines=2 talk")?;
     ensure!(
-        journal.code == Some(0) && journal.out == "hello from the unit\n",
+        journal.code == Some(0)
+            && journal.out.contains("hello from the unit\n")
+            && journal.out.lines().count() == 2,
         "{}{}",
         journal.out,
         journal.err
@@ -326,6 +396,17 @@ fn a_bastion_leads_to_the_api_and_to_the_machines() -> Result<()> {
     )?
     .expect(0, "2\n")?;
     through("10.99.0.11 destroy $(seq -f web@%g 1 15) | wc -l")?.expect(0, "15\n")?;
+    let log = cluster.machine("m1")?.journal("ssh.service")?;
+    ensure!(!log.contains("no more sessions"), "{log}");
+
+    // a machine that only the bastion can reach
+    let m2 = cluster.machine("m2")?;
+    m2.read(["ip", "route", "add", "prohibit", "10.99.0.1/32"])?;
+    through(&format!("10.99.0.11 ssh {} hostname", m2.id()))?.expect(0, "m2\n")?;
+    through(&format!("10.99.0.11 ssh --ssh-port=9 {} true", m2.id()))?.complains(
+        1,
+        "Failed building SSH client: ssh: rejected: connect failed",
+    )?;
 
     through("10.99.0.11:23 list-units")?.complains(
         1,
@@ -334,10 +415,152 @@ fn a_bastion_leads_to_the_api_and_to_the_machines() -> Result<()> {
     through("root@10.99.0.11 list-units")?.complains(1, "Permission denied")?;
     through("10.99.0.11 --endpoint unix:///nowhere list-units")?
         .complains(1, "Error retrieving list of units from repository")?;
-    // nobody answers there
-    cluster.machine("m1")?.cut()?;
-    through("10.99.0.11 --ssh-timeout 1.5 list-units")?
-        .complains(1, "timed out while initiating SSH connection")?;
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up_in_time() -> Result<()> {
+    let cluster = open_cluster("silence", 1)?;
+    let fleet = Fleet::built()?;
+    let operator = cluster.lab.operator(fleet.programs())?;
+    let_in(&cluster, &operator)?;
+    let m1 = cluster.machine("m1")?;
+    let timed = |line: &str| -> Result<Said> {
+        let since = Instant::now();
+        let said = type_in(&operator, &format!("fleetctl --ssh-timeout=1.5 {line}"))?;
+        ensure!(
+            since.elapsed() < Duration::from_secs(4),
+            "{line}: {:?}",
+            since.elapsed()
+        );
+        Ok(said)
+    };
+    let late = "Unable to initialize client: failed initializing SSH client: timed out while initiating SSH connection\n";
+    timed("list-units")?.expect(0, "UNIT\tMACHINE\tACTIVE\tSUB\n")?;
+    // the kernel still takes connections for it
+    m1.freeze("sshd")?;
+    timed("list-units")?.complains(1, late)?;
+    timed("version")?.expect(0, "fleetctl version 1.0.0\n")?;
+    m1.thaw("sshd")?;
+    m1.cut()?;
+    timed("list-units")?.complains(1, late)?;
+    timed("--tunnel=no.such.host list-units")?.complains(1, "Could not resolve hostname")?;
+    Ok(())
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_behind() -> Result<()> {
+    let cluster = open_cluster("killed", 2)?;
+    let fleet = Fleet::built()?;
+    let operator = cluster.lab.operator(fleet.programs())?;
+    let_in(&cluster, &operator)?;
+    cluster.start("tick.service", TICK)?;
+    let mut reader = operator.command("exec fleetctl journal -f --output=cat tick");
+    reader
+        .env("FLEETCTL_TUNNEL", "10.99.0.11")
+        .env("FLEETCTL_STRICT_HOST_KEY_CHECKING", "false")
+        .env("XDG_RUNTIME_DIR", operator.home())
+        .stdout(Stdio::piped());
+    fs::set_permissions(operator.home(), fs::Permissions::from_mode(0o700))?;
+    let mut reader = reader.spawn()?;
+    let lines = BufReader::new(reader.stdout.take().context("no stdout")?).lines();
+    let ticks = lines
+        .take(20)
+        .filter(|line| line.as_ref().is_ok_and(|line| line == "tick"));
+    ensure!(ticks.count() > 15, "the journal is not followed");
+    let (m1, m2) = (cluster.machine("m1")?, cluster.machine("m2")?);
+    ensure!(!m2.processes("journalctl").is_empty());
+
+    reader.kill()?;
+    reader.wait()?;
+    wait_for(
+        "the end of all that it began",
+        Duration::from_secs(10),
+        || {
+            let (journals, logins) = (m2.processes("journalctl"), m1.processes("sshd"));
+            let sockets = fs::read_dir(operator.home())
+                .into_iter()
+                .flatten()
+                .flatten();
+            let sockets =
+                sockets.filter(|file| file.file_name().to_string_lossy().starts_with("fleetctl-"));
+            let left = (journals.len(), logins.len() - 1, sockets.count());
+            if left == (0, 0, 0) {
+                Ok(())
+            } else {
+                Err(format!("{left:?}"))
+            }
+        },
+    )
+}
+
+#[test]
+fn at_a_terminal_there_is_one_on_the_far_side_too() -> Result<()> {
+    let cluster = open_cluster("terminal", 1)?;
+    let fleet = Fleet::built()?;
+    let operator = cluster.lab.operator(fleet.programs())?;
+    let_in(&cluster, &operator)?;
+    listen_on_tcp(&cluster, "m1")?;
+    let id = cluster.machine("m1")?.id();
+    let ssh = format!("fleetctl --endpoint http://10.99.0.11:49153 ssh {id}");
+
+    let no = converse(&operator, &format!("{ssh} true"), &[("yes/no", "no")])?;
+    ensure!(no.code == Some(1), "{}", no.out);
+    let typed = [("yes/no", "yes"), ("bash-", "tty; exit 9")];
+    let shell = converse(&operator, &ssh, &typed)?;
+    ensure!(shell.code == Some(9), "{}", shell.out);
+    ensure!(shell.out.contains("/dev/pts/"), "{}", shell.out);
+    let both = format!("{ssh} 'test -t 0 && test -t 1'");
+    let both = converse(&operator, &both, &[])?;
+    ensure!(both.code == Some(0), "{}", both.out);
+    Ok(())
+}
+
+/// A command at a terminal, where each line is typed once its cue has been shown.
+fn converse(operator: &Operator, line: &str, typed: &[(&str, &str)]) -> Result<Said> {
+    let shown = operator.home().join("shown");
+    fs::write(&shown, "")?;
+    let typing: String = typed
+        .iter()
+        .map(|(cue, line)| {
+            format!("until grep -q '{cue}' shown; do sleep 0.02; done; echo '{line}'; ")
+        })
+        .collect();
+    let talk =
+        format!("(true; {typing}) | script --quiet --return --flush --command \"{line}\" shown");
+    fs::write(operator.home().join("talk"), talk)?;
+    Ok(operator.command("timeout 30 sh talk").output()?.into())
+}
+
+#[test]
+fn a_key_file_does_where_there_is_no_agent() -> Result<()> {
+    let cluster = open_cluster("keyfile", 2)?;
+    let fleet = Fleet::built()?;
+    let operator = cluster.lab.operator(fleet.programs())?;
+    let_in(&cluster, &operator)?;
+    let (m1, m2) = (cluster.machine("m1")?, cluster.machine("m2")?);
+    m1.write_file(
+        "/root/.ssh/id_ed25519",
+        fs::read(operator.home().join("key"))?,
+    )?;
+    m1.read(["chmod", "-R", "go=", "/root/.ssh"])?;
+    // a host of old is known by its address, whatever name it goes by now
+    let known = "mkdir -m 700 /root/.fleetctl && ssh-keyscan -t ed25519 10.99.0.12 >/root/.fleetctl/known_hosts";
+    on(m1, known)?;
+    on(
+        m1,
+        "fleetctl --tunnel m2 list-machines --no-legend </dev/null | wc -l",
+    )?
+    .expect(0, "2\n")?;
+    on(m1, "fleetctl --tunnel m1 list-machines </dev/null")?.complains(1, "unauthorized host")?;
+    // ssh goes to the machine that it is on by SSH, too
+    for machine in [m1, m2] {
+        let line = format!(
+            "fleetctl --strict-host-key-checking=false ssh {} hostname",
+            machine.id()
+        );
+        on(m1, &line)?.expect(0, &format!("{}\n", machine.name()))?;
+    }
     Ok(())
 }
 

@@ -48,11 +48,7 @@ pub(crate) struct Ssh {
     #[command(flatten)]
     pub(crate) port: SshPort,
     /// A machine or a unit, unless a flag names it; then the command to run there
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "MACHINE|UNIT] [COMMAND"
-    )]
+    #[arg(value_name = "MACHINE|UNIT] [COMMAND")]
     pub(crate) words: Vec<String>,
 }
 

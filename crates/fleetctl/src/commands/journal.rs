@@ -28,8 +28,11 @@ pub(crate) async fn run(reach: &Reach, options: &Journal) -> anyhow::Result<Exit
     }
     let line = journalctl(&name, options);
     let words: Vec<&str> = line.iter().map(String::as_str).collect();
-    let show = |place| remote::run(ssh, place, options.port.ssh_port, &words);
+    // several cannot share a terminal
+    let terminal = remote::has_terminal() && !(options.follow && places.len() > 1);
+    let show = |place| remote::run(ssh, place, options.port.ssh_port, &words, terminal);
     if options.follow {
+        places.iter().for_each(|place| announce(place, &places));
         // none of them ends by itself
         let codes = try_join_all(places.iter().map(show)).await?;
         return Ok(first_failure(codes));

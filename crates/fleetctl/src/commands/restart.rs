@@ -62,9 +62,17 @@ async fn restart(client: &Client, blocking: &Blocking, unit: &Located) -> anyhow
                 true => stop_everywhere(client, blocking, unit).await?,
                 false => bring(client, blocking, unit, Goal::Stopped).await?,
             };
-            Ok(stopped && bring(client, blocking, unit, Goal::Started).await?)
+            let again = stopped && bring(client, blocking, unit, Goal::Started).await?;
+            if again {
+                output::warn(&format!("INFO: Unit({}) was restarted.", unit.name));
+            }
+            Ok(again)
         }
-        "loaded" => bring(client, blocking, unit, Goal::Started).await,
+        "loaded" => {
+            let name = &unit.name;
+            output::warn(&format!("INFO: Unit({name}) already loaded, starting."));
+            bring(client, blocking, unit, Goal::Started).await
+        }
         _ => {
             output::warn(&format!(
                 "Unable to restart unit {} in state inactive",
@@ -83,7 +91,8 @@ async fn bring(
     unit: &Located,
     goal: Goal,
 ) -> anyhow::Result<bool> {
-    let (before, watch) = look(client, unit).await?;
+    let failed = || format!("Error setting target state for unit {}", unit.name);
+    let (before, watch) = look(client, unit).await.with_context(failed)?;
     let order = Order {
         before,
         global: unit.global,

@@ -1,5 +1,6 @@
 //! `fleetctl ssh [MACHINE|UNIT] [COMMAND…]`: a shell or a command on a machine.
 
+use std::io::IsTerminal;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -10,14 +11,20 @@ use crate::client::Client;
 use crate::names::Argument;
 use crate::remote::{self, Place};
 use crate::setup::Reach;
+use crate::ssh::quote;
 
 pub(crate) async fn run(reach: &Reach, options: &Options) -> anyhow::Result<ExitCode> {
     let Reach { client, ssh } = reach;
     let (place, words) = target(client, options).await?;
     let hop = place.hop(options.port.ssh_port)?;
     let connection = remote::connect(ssh, &hop, options.forward_agent).await?;
-    let line = (!words.is_empty()).then(|| words.join(" "));
-    let mut command = connection.command(line.as_deref(), remote::has_terminal());
+    let line = (!words.is_empty()).then(|| quote::with_signals(&words.join(" ")));
+    let terminal = match line {
+        Some(_) => remote::has_terminal(),
+        // what a shell prints may go elsewhere: `fleetctl ssh MACHINE | tee log`
+        None => std::io::stdin().is_terminal(),
+    };
+    let mut command = connection.command(line.as_deref(), terminal);
     command.stdin(Stdio::inherit());
     let code = remote::wait(command).await?;
     Ok(ExitCode::from(code))
@@ -47,12 +54,10 @@ async fn target<'a>(
     Ok((place.context("Unable to proceed")?, command(words)))
 }
 
-/// What follows `--`, if that comes first.
+/// What is left of the words is the command; after one `--` more, only what follows that.
 fn command(words: &[String]) -> &[String] {
-    match words {
-        [dashes, rest @ ..] if dashes == "--" => rest,
-        words => words,
-    }
+    let dashes = words.iter().position(|word| word == "--");
+    &words[dashes.map_or(0, |at| at + 1)..]
 }
 
 async fn by_either(client: &Client, word: &str) -> anyhow::Result<Place> {
@@ -128,11 +133,41 @@ async fn by_unit(client: &Client, text: &str) -> anyhow::Result<Place> {
 #[cfg(test)]
 mod tests {
     use super::command;
+    use crate::args::{Cli, Command};
+
+    /// The words of `fleetctl ssh LINE` that are no flags.
+    fn words(line: &str) -> Vec<String> {
+        let words = ["fleetctl", "ssh"].into_iter().chain(line.split(' '));
+        match Cli::read(words.map(Into::into)).map(|cli| cli.command) {
+            Ok(Some(Command::Ssh(options))) => options.words,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
 
     #[test]
-    fn only_the_first_dashes_are_ours() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(command(&words("-- ls -l -- x")), words("ls -l -- x"));
-        assert_eq!(command(&words("ls -- x")), words("ls -- x"));
+    fn what_is_run_there() {
+        for (line, run) in [
+            ("m", ""),
+            ("m uptime", "uptime"),
+            ("m ls -l -A -m x --full", "ls -l -A -m x --full"),
+            ("m journalctl -full --help", "journalctl -full --help"),
+            ("m -- ls -l", "ls -l"),
+            ("-- m ls -l", "ls -l"),
+            ("-A --ssh-port 2222 m ls", "ls"),
+            // as scripts of old have them: flags of ours after the words
+            ("m uptime --ssh-port 2222 --ssh-username=me", "uptime"),
+            ("m --forward-agent uptime", "uptime"),
+            ("m -- echo --ssh-port=2222", "echo --ssh-port=2222"),
+        ] {
+            assert_eq!(command(&words(line)[1..]).join(" "), run, "{line}");
+        }
+        for (line, run) in [
+            ("--machine x -- echo x -- y", "y"),
+            ("--machine=x echo -n y", "echo -n y"),
+            ("-A -unit=u docker ps -a", "docker ps -a"),
+            ("-Am x docker ps -m y", "docker ps -m y"),
+        ] {
+            assert_eq!(command(&words(line)).join(" "), run, "{line}");
+        }
     }
 }

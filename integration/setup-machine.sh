@@ -52,6 +52,17 @@ for program in fleetd fleetctl; do
     put "$programs/$program" "$root$prefix/bin/$program" 755
 done
 
+# completions and man pages, as fleetctl itself has them; one that does not know how is no reason to fail
+share=$root$prefix/share
+offer() { # FILE SHELL
+    mkdir -p "${1%/*}"
+    "$programs/fleetctl" completion "$2" >"$1.new" 2>/dev/null && mv -f "$1.new" "$1" || rm -f "$1.new"
+}
+offer "$share/bash-completion/completions/fleetctl" bash
+offer "$share/zsh/site-functions/_fleetctl" zsh
+offer "$share/fish/vendor_completions.d/fleetctl.fish" fish
+"$programs/fleetctl" man "$share/man/man1" >/dev/null 2>&1 || true
+
 # the unit files name the programs where a distribution's package has them
 units=$root$prefix/lib/systemd/system
 mkdir -p "$units"

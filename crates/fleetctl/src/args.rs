@@ -128,7 +128,11 @@ pub(crate) enum Command {
     #[command(after_help = SSH_HELP)]
     Ssh(Ssh),
     /// Print a unit file as the cluster has it
-    #[command(after_help = "Example:\n  fleetctl cat hello.service > hello.service")]
+    // `c` has always been enough
+    #[command(
+        alias = "c",
+        after_help = "Example:\n  fleetctl cat hello.service > hello.service"
+    )]
     Cat(Cat),
     /// List what runs, machine by machine
     #[command(after_help = "Fields: unit, machine, active, sub, load, hash")]
@@ -152,6 +156,12 @@ pub(crate) enum Command {
     /// Join stdin and stdout with a unix socket; serves other fleetctls' --tunnel
     #[command(hide = true)]
     FdForward(FdForward),
+    /// Print the completions for a shell
+    #[command(after_help = COMPLETION_HELP)]
+    Completion(Completion),
+    /// Write the man pages into a folder
+    #[command(hide = true)]
+    Man(Man),
     /// Deprecated
     #[command(hide = true)]
     Verify(Ignored),
@@ -334,6 +344,25 @@ pub(crate) struct FdForward {
     pub(crate) sockets: Vec<PathBuf>,
 }
 
+const COMPLETION_HELP: &str = "\
+Example:
+  source <(fleetctl completion bash)           setup-machine.sh installs them for all users";
+
+/// `completion`.
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder, such as /usr/local/share/man/man1
+    pub(crate) folder: PathBuf,
+}
+
 /// Arguments that are accepted where none is wanted.
 #[derive(Debug, Args)]
 pub(crate) struct Ignored {
@@ -357,12 +386,17 @@ impl Cli {
     /// The definition, environment included: an empty variable is as good as none. The help of a command leaves the
     /// global options to that of fleetctl.
     pub(crate) fn definition() -> clap::Command {
-        let mut command = Cli::command()
-            .mut_args(|arg| with_environment(go_bool(arg)))
-            .mut_subcommands(|command| command.mut_args(go_bool));
+        let mut command = Cli::plain_definition();
         // from here on the commands have the global options, too
         command.build();
         command.mut_subcommands(|command| command.help_template(COMMAND_HELP).mut_args(hide_global))
+    }
+
+    /// The definition as pages and completions are made of it.
+    pub(crate) fn plain_definition() -> clap::Command {
+        Cli::command()
+            .mut_args(|arg| with_environment(go_bool(arg)))
+            .mut_subcommands(|command| command.mut_args(go_bool))
     }
 }
 

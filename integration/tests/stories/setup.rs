@@ -81,7 +81,7 @@ fn a_running_machine_is_set_up_and_upgraded() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let carry = |from: PathBuf, to: &str| m1.write_file(to, fs::read(&from).unwrap()).unwrap();
     carry(here.join("setup-machine.sh"), "/root/setup-machine.sh");
-    for unit in ["fleet.service", "fleet.socket"] {
+    for unit in ["fleet.service", "fleet.socket", "fleet.conf"] {
         carry(
             here.join("../unitfiles").join(unit),
             &format!("/root/{unit}"),

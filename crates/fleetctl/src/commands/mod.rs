@@ -2,6 +2,7 @@
 
 mod bring;
 mod cat;
+mod completion;
 mod destroy;
 mod export;
 mod fd_forward;
@@ -70,6 +71,8 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Export(options) => export::run(&reach().await?.client, options).await,
         Command::Version(_) => Ok(version::run()),
         Command::FdForward(options) => fd_forward::run(options).await,
+        Command::Completion(options) => Ok(completion::run(options.shell)),
+        Command::Man(options) => completion::man(&options.folder),
         Command::Verify(_) => Ok(verify::run()),
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::output;
 use crate::pending::Pending;
+use crate::verdict::Goal;
 
 /// Nothing is said of what takes no longer.
 const STALLED: Duration = Duration::from_secs(2);
@@ -16,6 +17,50 @@ const UNPLACED: Duration = Duration::from_millis(500);
 const NAMES: usize = 3;
 /// Lines for one report; the others are left for the next.
 const LINES: usize = 5;
+
+/// How many units are where, in a line on the terminal that goes when the wait is over.
+pub(crate) struct Tally {
+    goal: Goal,
+    total: usize,
+}
+
+impl Tally {
+    /// A tally of so many units on their way to `goal`.
+    pub(crate) fn new(goal: Goal, total: usize) -> Self {
+        Tally { goal, total }
+    }
+
+    /// Shows where they are by now. One unit alone needs no tally.
+    pub(crate) fn show(&self, pending: &BTreeMap<String, Pending>, failed: usize) {
+        if self.total > 1 {
+            let waiting = pending
+                .values()
+                .filter(|unit| unit.unplaced_for().is_some());
+            output::status(&self.line(pending.len(), waiting.count(), failed));
+        }
+    }
+
+    fn line(&self, pending: usize, waiting: usize, failed: usize) -> String {
+        let done = self.total - pending - failed;
+        let parts = [
+            (pending - waiting, "under way"),
+            (waiting, "waiting for a machine"),
+            (failed, "failed"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: String = parts
+            .map(|(count, what)| format!(", {count} {what}"))
+            .collect();
+        let (verb, total, state) = (self.goal.verb(), self.total, self.goal.desired());
+        format!("{verb}: {done} of {total} {state}{parts}")
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        output::status("");
+    }
+}
 
 /// What has been said, and when units last arrived.
 pub(crate) struct Progress {
@@ -82,7 +127,21 @@ pub(crate) fn enumerate(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::enumerate;
+    use super::{Tally, enumerate};
+    use crate::verdict::Goal;
+
+    #[test]
+    fn how_many_are_where() {
+        let line = |pending, waiting, failed| {
+            Tally::new(Goal::Started, 100).line(pending, waiting, failed)
+        };
+        assert_eq!(line(100, 0, 0), "start: 0 of 100 launched, 100 under way");
+        assert_eq!(
+            line(43, 3, 1),
+            "start: 56 of 100 launched, 40 under way, 3 waiting for a machine, 1 failed"
+        );
+        assert_eq!(line(0, 0, 0), "start: 100 of 100 launched");
+    }
 
     #[test]
     fn names_in_a_sentence() {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::client::ClientError;
 use crate::output;
 use crate::pending::{Cause, Pending};
-use crate::progress::Progress;
+use crate::progress::{Progress, Tally};
 use crate::verdict::{Goal, success};
 use crate::watch::Watch;
 
@@ -69,6 +69,7 @@ impl Wait {
     /// When the server goes away and stays away.
     pub(crate) async fn run(mut self, watch: &mut Watch) -> Result<Vec<Failure>, ClientError> {
         self.polled = watch.is_polled();
+        let tally = Tally::new(self.goal, self.pending.len());
         let mut clock = interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.pending.is_empty() {
@@ -76,6 +77,7 @@ impl Wait {
                 status = watch.next() => self.take(status?),
                 _ = clock.tick() => self.look_at_the_clock(),
             }
+            tally.show(&self.pending, self.failures.len());
         }
         self.failures.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(self.failures)

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 /// What the build needs, then what the lab needs.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "gcc",
     "libc6-dev",
     "protobuf-compiler",
@@ -18,6 +18,7 @@ const PACKAGES: [&str; 12] = [
     "openssh-client",
     "openssh-server",
     "curl",
+    "python3-venv",
 ];
 
 /// Installs the packages that are missing, and says which.

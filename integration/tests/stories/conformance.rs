@@ -1,5 +1,7 @@
 //! The conformance suite on real machines: the API byte by byte, the command line to the byte, and scripts.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
@@ -69,7 +71,7 @@ stories! {
         let socket = cluster.machine("m1")?.root().join("run/fleet.sock");
         let player = Player::of(Server::Unix(socket))?;
         for path in conformance::files("api", "txt")? {
-            let text = std::fs::read_to_string(&path)?;
+            let text = fs::read_to_string(&path)?;
             conformance::check(&path, &player.play(&text)?)?;
         }
         Ok(())
@@ -79,7 +81,7 @@ stories! {
     fn story(cluster: &mut Cluster) -> Result<()> {
         let stage = Folder(cluster);
         for path in conformance::files("cli", "txt")? {
-            let text = std::fs::read_to_string(&path)?;
+            let text = fs::read_to_string(&path)?;
             conformance::check(&path, &play(&text, &stage)?)?;
         }
         Ok(())
@@ -99,6 +101,64 @@ fn the_api_answers_on_a_port_too_and_anybody_can_play_the_suite() -> Result<()> 
     ensure!(
         output.status.success() && said.contains(" passed, 0 failed"),
         "{said}"
+    );
+    Ok(())
+}
+
+/// A client of fleet's time, made from the API's discovery document: from PyPI as it is.
+#[test]
+fn a_python_client_of_fleets_time_works_unchanged() -> Result<()> {
+    let python = python_with_client()?;
+    let cluster = cluster("python", 2, Backing::EmbeddedStore)?;
+    listen_on_tcp(&cluster, "m2")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/clients/python-fleet.py");
+    let socket = cluster.machine("m1")?.root().join("run/fleet.sock");
+    let socket = socket.to_string_lossy().replace('/', "%2F");
+    for endpoint in [
+        "http://10.99.0.12:49153".to_owned(),
+        format!("http+unix://{socket}"),
+    ] {
+        let mut command = cluster.lab.command(&python);
+        let output = command
+            .arg(&script)
+            .arg(&endpoint)
+            .output()
+            .context("running python")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let content = output.status.success() && said == "python-fleet is content\n";
+        ensure!(content, "{endpoint}: {said}{complaint}");
+    }
+    Ok(())
+}
+
+/// A python that has the client, installed once for all runs.
+fn python_with_client() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-fleet");
+    let requirements =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/clients/requirements.txt");
+    let (python, done) = (folder.join("bin/python"), folder.join("requirements.txt"));
+    if fs::read(&done).ok() == fs::read(&requirements).ok() {
+        return Ok(python);
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--requirement"])
+        .arg(&requirements))?;
+    fs::copy(&requirements, &done)?;
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command
+        .output()
+        .with_context(|| format!("running {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
 }

@@ -14,3 +14,4 @@ mod remote;
 mod setup;
 mod systemd;
 mod told;
+mod types;

@@ -9,6 +9,7 @@ mod kinds;
 mod lab;
 mod life;
 mod loss;
+mod moving;
 mod placement;
 mod remote;
 mod setup;

@@ -27,6 +27,7 @@ mod garbage;
 mod joining;
 mod leading;
 mod losing;
+mod members;
 mod sample;
 mod server;
 mod watching;

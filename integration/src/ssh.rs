@@ -16,6 +16,7 @@ const USER: (&str, u32) = ("core", 500);
 /// Groups that let the user do what CoreOS let it do: read the journal, talk to fleetd.
 const GROUPS: [&str; 2] = ["systemd-journal", "fleet"];
 
+const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
 const SERVER: &str =
     "HostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nPasswordAuthentication no\n";
 
@@ -29,6 +30,36 @@ pub struct Operator<'lab> {
 }
 
 impl Lab {
+    /// Lets root on each machine that is up log in on all of them, so that `fleetctl ssh`, `status` and `journal` work
+    /// there as people expect.
+    ///
+    /// # Errors
+    /// A key cannot be made, or a server does not start.
+    pub fn open_machines(&self) -> Result<()> {
+        let folder = self.folder().join("ssh");
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let path = folder.join("key");
+        make_key(&path)?;
+        let read = |path: &Path| fs::read(path).context("reading the machines' key");
+        let (secret, public) = (read(&path)?, read(&path.with_extension("pub"))?);
+        let up: Vec<&Machine> = self
+            .machines()
+            .iter()
+            .filter(|machine| machine.is_running())
+            .collect();
+        let mut known_hosts = String::new();
+        for machine in &up {
+            let host_key = serve(machine, &public, &folder)?;
+            known_hosts += &format!("{} {host_key}", machine.address());
+        }
+        for machine in up {
+            machine.write_file("/root/.ssh/id_ed25519", &secret)?;
+            restrict(machine, "/root/.ssh/id_ed25519")?;
+            machine.write_file("/root/.fleetctl/known_hosts", &known_hosts)?;
+        }
+        Ok(())
+    }
+
     /// An operator in the lab's own network, who has `fleetctl` from that folder.
     ///
     /// # Errors
@@ -64,16 +95,7 @@ impl Operator<'_> {
     /// The machine is down, or its server does not start.
     pub fn is_let_in_by(&self, machine: &Machine) -> Result<()> {
         let key = fs::read(self.home.join("key.pub")).context("reading the operator's key")?;
-        let_in(machine, &key)?;
-        let host_key = self.home.join(format!("host-key-{}", machine.name()));
-        make_key(&host_key)?;
-        let host_key = fs::read(&host_key).context("reading a host key")?;
-        machine.write_file("/etc/ssh/sshd_config", SERVER)?;
-        machine.write_file("/etc/ssh/ssh_host_ed25519_key", host_key)?;
-        restrict(machine, "/etc/ssh/ssh_host_ed25519_key")?;
-        machine
-            .read(["systemctl", "restart", "ssh.service"])
-            .map(drop)
+        serve(machine, &key, &self.home).map(drop)
     }
 
     /// A line for the shell, with the operator's home, agent and programs, in the lab's network.
@@ -103,6 +125,21 @@ impl Drop for Operator<'_> {
         let _ = self.agent.kill();
         let _ = self.agent.wait();
     }
+}
+
+/// Starts a machine's SSH server, with a new key that is kept in `folder`; whoever has `key` may log in. The public half of
+/// the server's key comes back.
+fn serve(machine: &Machine, key: &[u8], folder: &Path) -> Result<String> {
+    let_in(machine, key)?;
+    let host_key = folder.join(format!("host-key-{}", machine.name()));
+    make_key(&host_key)?;
+    let read = |path: &Path| fs::read(path).context("reading a host key");
+    machine.write_file("/etc/ssh/sshd_config", SERVER)?;
+    machine.write_file(HOST_KEY, read(&host_key)?)?;
+    restrict(machine, HOST_KEY)?;
+    machine.read(["systemctl", "--quiet", "enable", "ssh.service"])?;
+    machine.read(["systemctl", "restart", "ssh.service"])?;
+    Ok(String::from_utf8_lossy(&read(&host_key.with_extension("pub"))?).into_owned())
 }
 
 /// Makes a key pair; another one if there is one.

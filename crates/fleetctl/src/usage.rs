@@ -21,6 +21,9 @@ pub(crate) fn explain(error: &Error) -> String {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             format!("invalid argument {value:?} for {argument}{}", cause(error))
         }
+        ErrorKind::MissingRequiredArgument => {
+            format!("missing {}", text(error, ContextKind::InvalidArg))
+        }
         _ => first_line(error),
     };
     format!(

@@ -37,6 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     told.step("booting three machines with systemd, dbus and a network card each");
     let cluster = Cluster::boot(Lab::create(LAB)?, 3, Backing::EmbeddedStore, &fleet)?;
+    cluster.lab.open_machines()?;
     told.step("they are a cluster; m1 keeps the records in its embedded store");
     told.show(&cluster, "list-machines")?;
 

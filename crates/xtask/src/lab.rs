@@ -170,7 +170,9 @@ fn boot_fleet(lab: Lab, up: &Up) -> Result<Lab> {
     } else {
         Backing::EmbeddedStore
     };
-    Ok(Cluster::boot(lab, up.count, backing, &fleet)?.lab)
+    let lab = Cluster::boot(lab, up.count, backing, &fleet)?.lab;
+    lab.open_machines()?;
+    Ok(lab)
 }
 
 fn list() -> Result<()> {

@@ -139,7 +139,7 @@ impl Etcd {
         self.cgroup
             .processes()
             .iter()
-            .try_for_each(|process| process.signal(Signal::SIGTERM))?;
+            .try_for_each(|process| process.signal(Signal::SIGTERM).map(drop))?;
         self.cgroup.wait_empty(Duration::from_secs(30))
     }
 

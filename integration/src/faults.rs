@@ -64,16 +64,13 @@ impl Machine {
     /// # Errors
     /// No process of that name runs.
     pub fn signal(&self, program: &str, signal: Signal) -> Result<usize> {
-        let found = self.processes(program);
-        ensure!(
-            !found.is_empty(),
-            "no process {program} runs on {}",
-            self.name()
-        );
-        found
-            .iter()
-            .try_for_each(|process| process.signal(signal))?;
-        Ok(found.len())
+        let mut reached = 0;
+        for process in self.processes(program) {
+            // one that ends just now is none any more
+            reached += usize::from(process.signal(signal)?);
+        }
+        ensure!(reached > 0, "no process {program} runs on {}", self.name());
+        Ok(reached)
     }
 
     /// The processes of a program in the machine, by the host's numbers.

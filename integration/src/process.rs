@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -41,13 +42,17 @@ impl Process {
         Self::of(self.pid) == Some(*self)
     }
 
-    /// Sends it a signal, unless it is gone and its number another's.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends it a signal; false if it is gone, and its number perhaps another's.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<bool> {
         if !self.is_alive() {
-            bail!("process {} is gone", self.pid);
+            return Ok(false);
         }
-        kill(Pid::from_raw(self.pid), signal)
-            .with_context(|| format!("sending {signal} to process {}", self.pid))
+        match kill(Pid::from_raw(self.pid), signal) {
+            Err(Errno::ESRCH) => Ok(false),
+            sent => sent
+                .map(|()| true)
+                .with_context(|| format!("sending {signal} to process {}", self.pid)),
+        }
     }
 
     /// The name of its program, cut to 15 bytes as the kernel does.

@@ -14,6 +14,7 @@ mod change;
 mod diff;
 mod draft;
 mod fit;
+mod obstacle;
 mod pools;
 mod records;
 mod refusal;
@@ -25,6 +26,7 @@ use crate::{Cluster, MachineId};
 use draft::Draft;
 
 pub use change::{Change, Plan, Reason};
+pub use obstacle::{nearest, obstacles};
 pub use refusal::{Refusal, summary};
 
 /// Who runs where, what moves, who waits. Planning the outcome again changes nothing.

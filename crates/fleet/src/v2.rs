@@ -1,6 +1,7 @@
 //! The objects of the HTTP API v2: what fleet's API never had. Old clients do not see it.
 //!
 //! - `PUT /fleet/v2/units` with [`PutUnits`] answers [`PutResults`]: many units in few transactions.
+//! - `GET /fleet/v2/units/NAME/why` answers [`Why`]: where the unit is, or what keeps it from each machine.
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
 
@@ -101,4 +102,51 @@ pub struct MachineUnitState {
     /// Why the agent could not do what was asked; empty when all is well.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub problem: String,
+}
+
+/// Why a unit is where it is, or why it is on no machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Why {
+    /// Where it stands.
+    pub status: UnitStatus,
+    /// What its `[X-Fleet]` section asks of a machine, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<String>,
+    /// Every machine, by id; none if the unit should be nowhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<MachineVerdict>,
+    /// The machine that would have to change the least to take it; empty if it has a machine, or could have one.
+    #[serde(rename = "nearestMachineID", skip_serializing_if = "String::is_empty")]
+    pub nearest_machine_id: String,
+}
+
+/// What keeps a unit from one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MachineVerdict {
+    /// The machine.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// Its address.
+    #[serde(rename = "primaryIP", skip_serializing_if = "String::is_empty")]
+    pub primary_ip: String,
+    /// The unit is scheduled to it.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub scheduled: bool,
+    /// How many units are scheduled to it.
+    pub units: usize,
+    /// All that keeps the unit from it; nothing if it is there, or could be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// One reason why a machine may not take a unit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Obstacle {
+    /// The reason, said of the machine.
+    pub reason: String,
+    /// What would have to change.
+    pub cure: String,
 }

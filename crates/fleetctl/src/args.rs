@@ -6,7 +6,7 @@ mod transfer;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// Open a shell on a machine, or run a command there
     #[command(after_help = SSH_HELP)]
     Ssh(Ssh),
+    /// Tell why a unit is where it is, or what keeps it from each machine
+    #[command(after_help = WHY_HELP)]
+    Why(Why),
     /// Print a unit file as the cluster has it
     // `c` has always been enough
     #[command(
@@ -211,6 +214,36 @@ Examples:
   fleetctl import --from http://10.0.0.1:49153 --dry-run
   fleetctl import --from http://10.0.0.1:49153 --state inactive 'web@*.service'
   fleetctl import backup";
+
+const WHY_HELP: &str = "\
+Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it from
+there and what would have to change; machines with one fate are counted.
+
+Examples:
+  fleetctl why web@3
+  fleetctl why --output json web@3";
+
+/// `why`.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The unit
+    pub(crate) unit: String,
+    /// How to print it
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) output: Output,
+    /// Do not shorten ids
+    #[arg(short = 'l', long, alias = "l")]
+    pub(crate) full: bool,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// As the API gives it.
+    Json,
+}
 
 /// `submit`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::v1;
-use fleet::v2::{PutResult, PutResults, PutUnits, WatchUnits};
+use fleet::v2::{PutResult, PutResults, PutUnits, WatchUnits, Why};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -56,6 +56,9 @@ pub(crate) enum ClientError {
         /// Why it cannot be read.
         source: serde_json::Error,
     },
+    /// A server of fleet's time.
+    #[error("this fleetd does not answer that: it has no API v2")]
+    Old,
     /// A watch that ended and could not be opened again.
     #[error("the server keeps closing the watch")]
     WatchClosed,
@@ -168,6 +171,20 @@ impl Client {
         let path = unit_path(name);
         match self.call(Method::GET, &path, None).await? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, bytes) => decoded(&path, &accepted(status, bytes)?).map(Some),
+        }
+    }
+
+    /// Why a unit is where it is; none if there is no such unit.
+    ///
+    /// # Errors
+    /// When the answer does not come, or the server has no API v2.
+    pub(crate) async fn why(&self, name: &str) -> Result<Option<Why>, ClientError> {
+        let path = format!("/fleet/v2/units/{}/why", encode(name));
+        match self.call(Method::GET, &path, None).await? {
+            // a route that is not known is a 404 without words
+            (StatusCode::NOT_FOUND, bytes) if !message(&bytes).is_empty() => Ok(None),
+            (StatusCode::NOT_FOUND, _) => Err(ClientError::Old),
             (status, bytes) => decoded(&path, &accepted(status, bytes)?).map(Some),
         }
     }

@@ -35,6 +35,11 @@ impl Folder<'_> {
         })
     }
 
+    fn meant(&self, text: &str) -> String {
+        let meant = |text: String, (name, meaning): (String, &str)| text.replace(&name, meaning);
+        self.names().fold(text.to_owned(), meant)
+    }
+
     fn written(&self, bytes: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let written = |text: String, (name, meaning): (String, &str)| text.replace(meaning, &name);
@@ -45,13 +50,11 @@ impl Folder<'_> {
 impl Stage for Folder<'_> {
     fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = format!("{HERE}/{path}");
-        self.machine()?.write_file(path, format!("{text}\n"))
+        self.machine()?.write_file(path, self.meant(text) + "\n")
     }
 
     fn run(&self, line: &str) -> Result<Output> {
-        let meant = |line: String, (name, meaning): (String, &str)| line.replace(&name, meaning);
-        let line = self.names().fold(line.to_owned(), meant);
-        let script = format!("mkdir -p {HERE} && cd {HERE} && {line}");
+        let script = format!("mkdir -p {HERE} && cd {HERE} && {}", self.meant(line));
         let Output {
             status,
             stdout,

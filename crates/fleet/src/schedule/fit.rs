@@ -4,7 +4,7 @@ use unitfile::UnitName;
 
 use super::Refusal;
 use super::draft::Draft;
-use super::pools::lacking;
+use super::pools::{all_lacking, lacking};
 use super::wanted::matches_any;
 use crate::{MachineId, Requirements};
 
@@ -64,6 +64,41 @@ impl Draft<'_> {
         let naming =
             naming.filter(|&other| matches_any(&self.units.get(other).conflicts, wanted.name()));
         named.chain(naming).filter(|&other| other != unit).min()
+    }
+
+    /// See [`obstacles`](super::obstacles).
+    pub(super) fn obstacles(&self, name: &UnitName) -> Vec<(MachineId, Vec<Refusal>)> {
+        let Some(unit) = self.units.find(name.as_str()) else {
+            return Vec::new();
+        };
+        let hosts = self.hosts.iter().enumerate();
+        hosts
+            .map(|(at, host)| (host.id.clone(), self.all_refusals(unit, at)))
+            .collect()
+    }
+
+    /// What each rule has to say, not only the first.
+    fn all_refusals(&self, unit: usize, host: usize) -> Vec<Refusal> {
+        if self.seats[unit].contains(&host) {
+            return Vec::new();
+        }
+        let Some(wanted) = self.units.get(unit).requirements else {
+            return vec![Refusal::NoFile];
+        };
+        let cycle = || self.units.peer_cycle(unit).map(|way| self.told(&way));
+        let peers = self.check_peers(unit, host).err();
+        let peers = peers.map(|missing| cycle().map_or(missing, Refusal::PeerCycle));
+        let here = &self.hosts[host];
+        let metadata = all_lacking(&here.metadata, &wanted.metadata).map(Refusal::Metadata);
+        let leaving = here.leaving.then_some(Refusal::Leaving);
+        check_id(wanted, here.id)
+            .err()
+            .into_iter()
+            .chain(metadata)
+            .chain(leaving)
+            .chain(peers)
+            .chain(self.check_guests(unit, host).err())
+            .collect()
     }
 
     /// See [`refusals`](super::refusals).

@@ -58,12 +58,22 @@ impl<'a> Pools<'a> {
 
 /// The first key of `wanted` of which `metadata` has no asked-for value, as `key=value|value`.
 pub(super) fn lacking(metadata: &BTreeMap<String, String>, wanted: &Metadata) -> Option<String> {
+    all_lacking(metadata, wanted).next()
+}
+
+/// All such keys.
+pub(super) fn all_lacking<'a>(
+    metadata: &'a BTreeMap<String, String>,
+    wanted: &'a Metadata,
+) -> impl Iterator<Item = String> + 'a {
     let met = |key: &String, values: &BTreeSet<String>| {
         metadata
             .get(key)
             .is_some_and(|value| values.contains(value))
     };
-    let (key, values) = wanted.iter().find(|(key, values)| !met(key, values))?;
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    Some(format!("{key}={}", values.join("|")))
+    let lacking = wanted.iter().filter(move |(key, values)| !met(key, values));
+    lacking.map(|(key, values)| {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        format!("{key}={}", values.join("|"))
+    })
 }

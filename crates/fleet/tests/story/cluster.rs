@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fleet::cluster::FileRecord;
-use fleet::schedule::{Change, Plan, Reason, plan, refusals, summary};
+use fleet::schedule::{Change, Plan, Reason, Refusal, nearest, obstacles, plan, refusals, summary};
 use fleet::{Assignment, Cluster, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
 use unitfile::{Hash, UnitFile, UnitName, UnitOption};
 
@@ -46,6 +46,7 @@ impl Situation {
             }
             ["plan"] => return self.plan(),
             ["why", name] => return self.why(name),
+            ["cure", name] => return self.cure(name),
             ["show"] => return self.show(),
             _ => panic!("no such line: {line}"),
         }
@@ -167,6 +168,26 @@ impl Situation {
     fn told_waiting(&self, unit: &UnitName) -> String {
         let why = summary(&refusals(&self.cluster, unit), self.cluster.machines.len());
         format!("waiting   {unit:<16} {why}\n")
+    }
+
+    /// What would have to change on each machine, and which one is the nearest.
+    fn cure(&self, name: &str) -> String {
+        let obstacles = obstacles(&self.cluster, &unit(name));
+        let told = |(machine, refusals): &(MachineId, Vec<Refusal>)| {
+            let pairs = refusals
+                .iter()
+                .map(|refusal| format!("{refusal} ({})", refusal.cure()));
+            let all: Vec<String> = pairs.collect();
+            let all = if all.is_empty() {
+                "nothing".to_owned()
+            } else {
+                all.join(", ")
+            };
+            format!("{machine}: {all}\n")
+        };
+        let lines: String = obstacles.iter().map(told).collect();
+        let nearest = nearest(&obstacles).map(|(machine, _)| format!("nearest: {machine}\n"));
+        lines + &nearest.unwrap_or_default()
     }
 
     fn why(&self, name: &str) -> String {

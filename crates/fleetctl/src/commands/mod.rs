@@ -22,6 +22,7 @@ mod submit;
 mod unload;
 mod verify;
 mod version;
+mod why;
 mod withdraw;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Unload(options) => unload::run(&reach().await?.client, options).await,
         Command::Destroy(options) => destroy::run(&reach().await?.client, options).await,
         Command::Restart(options) => restart::run(&reach().await?.client, options).await,
+        Command::Why(options) => why::run(&reach().await?.client, options).await,
         Command::Cat(options) => cat::run(&reach().await?.client, options).await,
         Command::ListUnits(options) => list_units::run(&reach().await?.client, options).await,
         Command::ListUnitFiles(options) => {

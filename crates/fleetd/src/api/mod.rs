@@ -15,6 +15,7 @@ mod store;
 mod units;
 mod v2;
 mod watch;
+mod why;
 mod wire;
 
 use std::io;

@@ -84,6 +84,10 @@ fn version_2(prefix: &str) -> Routes {
     };
     Router::new()
         .route(&format!("{prefix}/units"), only("PUT").put(v2::put))
+        .route(
+            &format!("{prefix}/units/{{name}}/why"),
+            only("GET").get(v2::why),
+        )
         .route(&format!("{prefix}/watch"), only("POST").post(v2::watch))
 }
 

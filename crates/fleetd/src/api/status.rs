@@ -60,7 +60,8 @@ fn place(cluster: &Cluster, unit: &Unit, status: &mut UnitStatus) {
     };
 }
 
-fn address(cluster: &Cluster, machine: &MachineId) -> String {
+/// A machine's address; empty if it is not known.
+pub(super) fn address(cluster: &Cluster, machine: &MachineId) -> String {
     let machine = cluster.machines.get(machine);
     machine.map_or_else(String::new, |machine| machine.address.clone())
 }

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use fleet::Cluster;
 use fleet::v2::{PutResult, PutResults, WatchUnits};
+use unitfile::UnitName;
 
 use super::error::{ApiError, json};
 use super::put::Wish;
 use super::request::read_body;
-use super::{Api, go_json, watch};
+use super::{Api, go_json, watch, why};
+use crate::mirror::Ended;
 
 type Answer = Result<Response, ApiError>;
 
@@ -59,6 +62,16 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, body: Body) -> Answer {
     api.reach().await?;
     let lines = watch::body(api.mirror.view(), wanted.units, api.closing.clone());
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+/// From the picture that every watch is served from, as it is now.
+pub(super) async fn why(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Answer {
+    let name = UnitName::parse(&name).map_err(|_| ApiError::no_unit())?;
+    api.reach().await?;
+    let look = move |cluster: &Cluster| why::of(cluster, &name);
+    let found = api.mirror.view().ask(look).await;
+    let found = found.map_err(|Ended| ApiError::not_connected())?;
+    Ok(json(&found.ok_or_else(ApiError::no_unit)?))
 }
 
 fn undecodable(error: impl std::fmt::Display) -> ApiError {

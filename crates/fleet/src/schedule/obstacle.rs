@@ -1,0 +1,52 @@
+//! Everything that keeps a unit from a machine, and what would have to change: for people who ask why.
+
+use unitfile::UnitName;
+
+use super::Refusal;
+use super::draft::Draft;
+use crate::{Cluster, MachineId};
+
+/// For a unit that should be on a machine: every machine, in order of id, with all that keeps the unit from it. Nothing
+/// does where the unit is, or could be. Empty if the unit should be nowhere, or there is no such unit.
+///
+/// By the rules that place it, on the schedule as it stands; [`refusals`](super::refusals) has the first of them only.
+pub fn obstacles(cluster: &Cluster, unit: &UnitName) -> Vec<(MachineId, Vec<Refusal>)> {
+    Draft::standing(cluster).obstacles(unit)
+}
+
+/// The machine that would have to change the least to take a unit, the first by id among equals; none if there is no
+/// machine.
+pub fn nearest(obstacles: &[(MachineId, Vec<Refusal>)]) -> Option<&(MachineId, Vec<Refusal>)> {
+    obstacles.iter().min_by_key(|(_, refusals)| {
+        let efforts = refusals.iter().map(Refusal::effort);
+        efforts.sum::<u32>()
+    })
+}
+
+impl Refusal {
+    /// What would have to change, said of the machine.
+    pub fn cure(&self) -> String {
+        match self {
+            Refusal::OtherMachine(id) => format!("change MachineID={id} in the unit file"),
+            Refusal::Metadata(wanted) => {
+                let first = wanted.split('|').next().unwrap_or(wanted);
+                format!("give it metadata {first}")
+            }
+            Refusal::PeerElsewhere(unit) => format!("bring {unit} there"),
+            Refusal::PeerCycle(_) => "let MachineOf= of one of them go".to_owned(),
+            Refusal::Conflict(unit) | Refusal::Replaced(unit) => format!("unload {unit}"),
+            Refusal::Leaving => "let it stay in the cluster".to_owned(),
+            Refusal::NoFile => "submit the unit again".to_owned(),
+        }
+    }
+
+    /// How much that is, as people see it: what can be set, what must be stopped, what must be written anew.
+    fn effort(&self) -> u32 {
+        match self {
+            Refusal::Metadata(_) => 1,
+            Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
+            Refusal::Leaving => 4,
+            Refusal::OtherMachine(_) | Refusal::PeerCycle(_) | Refusal::NoFile => 8,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `GET /fleet/v2/units/NAME/why`: why a unit is where it is, or on no machine.
+
+use fleet::schedule::{self, Refusal};
+use fleet::v2::{MachineVerdict, Obstacle, Why};
+use fleet::{Cluster, MachineId, requirements};
+use unitfile::UnitName;
+
+use super::status;
+
+/// What there is to say of the unit of this name; none if there is no such unit.
+pub(super) fn of(cluster: &Cluster, name: &UnitName) -> Option<Why> {
+    let unit = cluster.units.get(name)?;
+    let file = cluster.files.get(&unit.hash);
+    let asks = file
+        .into_iter()
+        .flat_map(|record| record.file.section(requirements::SECTION));
+    let obstacles = schedule::obstacles(cluster, name);
+    let fits = |(_, refusals): &(MachineId, Vec<Refusal>)| refusals.is_empty();
+    let nearest = schedule::nearest(&obstacles).filter(|nearest| !fits(nearest));
+    Some(Why {
+        status: status::of(cluster, name.as_str()),
+        asks: asks
+            .map(|option| format!("{}={}", option.name, option.value))
+            .collect(),
+        nearest_machine_id: nearest.map(|(id, _)| id.to_string()).unwrap_or_default(),
+        machines: obstacles
+            .iter()
+            .map(|(id, refusals)| verdict(cluster, name, id, refusals))
+            .collect(),
+    })
+}
+
+fn verdict(
+    cluster: &Cluster,
+    name: &UnitName,
+    id: &MachineId,
+    refusals: &[Refusal],
+) -> MachineVerdict {
+    let rows = cluster.schedule.get(id);
+    let obstacle = |refusal: &Refusal| Obstacle {
+        reason: refusal.to_string(),
+        cure: refusal.cure(),
+    };
+    MachineVerdict {
+        machine_id: id.to_string(),
+        primary_ip: status::address(cluster, id),
+        scheduled: rows.is_some_and(|rows| rows.contains_key(name)),
+        units: rows.map_or(0, |rows| rows.len()),
+        obstacles: refusals.iter().map(obstacle).collect(),
+    }
+}

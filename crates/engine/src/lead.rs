@@ -39,8 +39,9 @@ pub(crate) async fn lead(
         if mirror.cluster().leader.as_ref() != Some(&membership.machine.id) {
             return End::Deposed;
         }
-        if planned != Some(mirror.decisive()) {
-            planned = Some(mirror.decisive());
+        let seen = decisive(&mirror);
+        if planned != Some(seen) {
+            planned = Some(seen);
             if let Err(end) = plan_and_commit(&mut mirror, leadership, status).await {
                 return end;
             }
@@ -49,6 +50,15 @@ pub(crate) async fn lead(
             () = mirror.changed() => {}
             _ = tick.tick() => {}
         }
+    }
+}
+
+/// The revision that a new plan may depend on. Who is moved next off a machine that is being drained depends on what
+/// systemd says of those before.
+fn decisive(mirror: &Mirror) -> i64 {
+    match mirror.cluster().is_draining() {
+        true => mirror.cluster().revision,
+        false => mirror.decisive(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use unitfile::{Hash, UnitFile, UnitName};
 
 use crate::{
-    Assignment, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord, UnitState,
+    Assignment, Cordon, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord, UnitState,
 };
 
 /// Everything the records say at one revision. Built by [`Cluster::apply`]; read by the planner,
@@ -23,6 +23,8 @@ pub struct Cluster {
     pub machines: BTreeMap<MachineId, Machine>,
     /// Metadata set through the API; an empty value hides the machine's own.
     pub metadata: BTreeMap<MachineId, BTreeMap<String, String>>,
+    /// Machines that get no new units, live or not.
+    pub cordons: BTreeMap<MachineId, Cordon>,
     /// What each machine shall run; also holds rows of machines that are gone until the leader drops them.
     pub schedule: BTreeMap<MachineId, BTreeMap<UnitName, Assignment>>,
     /// For which membership (its `member_since`) each machine's schedule has been decided.
@@ -55,6 +57,8 @@ pub enum Event {
     Machine(MachineId, Option<Machine>),
     /// `metadata/<id>/<key>`
     Metadata(MachineId, String, Option<String>),
+    /// `cordon/<id>`
+    Cordon(MachineId, Option<Cordon>),
     /// `schedule/<machine>/<unit>`
     Scheduled(MachineId, UnitName, Option<Assignment>),
     /// `schedule/<machine>`: the membership that the rows below were decided for.
@@ -75,6 +79,7 @@ impl Cluster {
             Event::Unit(name, record) => self.apply_unit(name, record),
             Event::Machine(id, machine) => set(&mut self.machines, id, machine),
             Event::Metadata(id, key, value) => set_nested(&mut self.metadata, id, key, value),
+            Event::Cordon(id, cordon) => set(&mut self.cordons, id, cordon),
             Event::Scheduled(id, unit, row) => set_nested(&mut self.schedule, id, unit, row),
             Event::Admitted(id, since) => set(&mut self.admitted, id, since),
             Event::Target(unit, machine) => set(&mut self.targets, unit, machine),
@@ -91,6 +96,15 @@ impl Cluster {
             metadata.retain(|key, value| !(value.is_empty() && overlay.contains_key(key)));
         }
         metadata
+    }
+
+    /// Whether some live machine is being drained: then what systemd says of units decides what is moved next.
+    pub fn is_draining(&self) -> bool {
+        let mut drained = self
+            .cordons
+            .iter()
+            .filter(|(_, cordon)| cordon.drain.is_some());
+        drained.any(|(id, _)| self.machines.contains_key(id))
     }
 
     /// How far a unit has been brought, as API v1 tells it: inactive unless it has a target and that machine has

@@ -15,6 +15,6 @@ pub mod v1;
 pub mod v2;
 
 pub use cluster::{Cluster, Event};
-pub use machine::{Machine, MachineId};
+pub use machine::{Cordon, Machine, MachineId};
 pub use requirements::Requirements;
 pub use unit::{Assignment, DesiredState, Unit, UnitRecord, UnitState};

@@ -53,6 +53,15 @@ impl Borrow<str> for MachineId {
     }
 }
 
+/// The record `cordon/<id>`: an operator keeps a machine from getting new units. It outlives the machine's absence.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cordon {
+    /// Why, as the operator put it; may be empty.
+    pub reason: String,
+    /// Units leave the machine, so many at a time; none if they stay.
+    pub drain: Option<u32>,
+}
+
 /// The record `machine/<id>`: a member whose lease is alive, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {

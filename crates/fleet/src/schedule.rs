@@ -7,12 +7,14 @@
 //! Who gives way when two units cannot share a machine:
 //! - a unit that is not there yet, to one that is;
 //! - of two that are there, a global one to one that is not, else the one with the later name;
+//! - a unit on a machine that is being drained, to the operator: a few at a time, and only where it fits elsewhere;
 //! - with `Replaces=`, the replaced one, even if it was there first. Units that replace one another, be it
 //!   through others, are not kept apart.
 
 mod change;
 mod diff;
 mod draft;
+mod drain;
 mod fit;
 mod obstacle;
 mod pools;
@@ -26,6 +28,7 @@ use crate::{Cluster, MachineId};
 use draft::Draft;
 
 pub use change::{Change, Plan, Reason};
+pub use drain::staying;
 pub use obstacle::{nearest, obstacles};
 pub use refusal::{Refusal, summary};
 
@@ -33,6 +36,7 @@ pub use refusal::{Refusal, summary};
 pub fn plan(cluster: &Cluster) -> Plan {
     let mut draft = Draft::standing(cluster);
     draft.place();
+    draft.drain();
     Plan {
         changes: diff::changes(cluster, &draft),
         waiting: draft.waiting(),

@@ -2,9 +2,13 @@
 //!
 //! - `PUT /fleet/v2/units` with [`PutUnits`] answers [`PutResults`]: many units in few transactions.
 //! - `GET /fleet/v2/units/NAME/why` answers [`Why`]: where the unit is, or what keeps it from each machine.
+//! - `GET /fleet/v2/cordons` answers the [`Cordon`] of each machine that has one, by id;
+//!   `GET /fleet/v2/machines/ID` answers [`MachineStatus`]; `PUT` and `DELETE` of `/fleet/v2/machines/ID/cordon` with a
+//!   [`Cordon`] keep new units away from a machine, or drain it, and take that back.
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
 
+use std::collections::BTreeMap;
 use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
@@ -149,4 +153,39 @@ pub struct Obstacle {
     pub reason: String,
     /// What would have to change.
     pub cure: String,
+}
+
+/// An operator's order to keep new units away from a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cordon {
+    /// Why; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The units that are there leave, so many at a time; none if they stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<u32>,
+}
+
+/// A machine, and the units that a drain would take off it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MachineStatus {
+    /// Its id.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// Its address.
+    #[serde(rename = "primaryIP", skip_serializing_if = "String::is_empty")]
+    pub primary_ip: String,
+    /// Whether it is a member now.
+    pub live: bool,
+    /// Whether new units are kept away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<Cordon>,
+    /// Units that are scheduled to it, without global ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<String>,
+    /// Those of them that no other machine may take, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub staying: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@
 mod cluster;
 
 use cluster::Situation;
-use fleet::schedule::{Change, Plan, plan};
+use fleet::schedule::{Change, Plan, obstacles, plan, refusals};
 use fleet::{Cluster, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
@@ -76,6 +76,18 @@ fn picture(replaces: bool) -> impl Strategy<Value = Situation> {
     })
 }
 
+/// Machines that an operator keeps units away from, or has drained, after the cluster has settled.
+fn cordoned() -> impl Strategy<Value = Situation> {
+    let order = prop_oneof!["cordon m[a-d]", "drain m[a-d] [1-9]"];
+    let orders = prop::collection::vec(order, 1..4);
+    (settled(true), orders).prop_map(|(mut situation, orders)| {
+        for order in orders {
+            situation.line(&order);
+        }
+        situation
+    })
+}
+
 /// A picture whose plan has been carried out.
 fn settled(replaces: bool) -> impl Strategy<Value = Situation> {
     picture(replaces).prop_map(|mut situation| {
@@ -99,6 +111,55 @@ proptest! {
     #[test]
     fn planning_the_outcome_again_changes_nothing(situation in settled(true)) {
         prop_assert_eq!(plan(&situation.cluster).changes, vec![]);
+    }
+
+    #[test]
+    fn a_drain_costs_nobody_its_place(mut situation in cordoned()) {
+        let before = situation.cluster.targets.clone();
+        for _ in 0..3 {
+            let planned = plan(&situation.cluster);
+            situation.commit(&planned);
+        }
+        for unit in before.keys() {
+            prop_assert!(situation.cluster.targets.contains_key(unit), "{unit} is on no machine any more");
+        }
+    }
+
+    #[test]
+    fn a_drained_cluster_keeps_all_rules_and_nothing_comes_to_a_cordoned_machine(mut situation in cordoned()) {
+        for _ in 0..3 {
+            let planned = plan(&situation.cluster);
+            for change in &planned.changes {
+                let came = match change {
+                    Change::Assign { machine, global: false, unit, .. } => Some((machine, unit)),
+                    Change::Move { to, unit, .. } => Some((to, unit)),
+                    _ => None,
+                };
+                let stayed = |(machine, unit): &(&MachineId, &UnitName)| {
+                    situation.cluster.schedule.get(*machine).is_some_and(|rows| rows.contains_key(*unit))
+                };
+                let came = came.filter(|came| !stayed(came));
+                prop_assert!(!came.is_some_and(|(machine, _)| situation.cluster.cordons.contains_key(machine)), "{change:?}");
+            }
+            situation.commit(&planned);
+            for (machine, rows) in &situation.cluster.schedule {
+                for unit in rows.keys() {
+                    check_rules(&situation.cluster, machine, unit)?;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn obstacles_and_refusals_agree(situation in cordoned()) {
+        let cluster = &situation.cluster;
+        for unit in cluster.units.keys() {
+            let refused: Vec<MachineId> = refusals(cluster, unit).into_iter().map(|(machine, _)| machine).collect();
+            for (machine, obstacles) in obstacles(cluster, unit) {
+                let there = cluster.schedule.get(&machine).is_some_and(|rows| rows.contains_key(unit));
+                prop_assert!(there || obstacles.is_empty() != refused.contains(&machine), "{unit} on {machine}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line: flags, commands, their help. What they do stands in `commands`.
 
+mod operate;
 mod remote;
 mod transfer;
 
@@ -11,6 +12,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
+pub(crate) use operate::{Cordon, Drain, Uncordon};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
 
@@ -108,10 +110,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  fleetctl stop hello.service")]
     Stop(Withdraw),
     /// Stop units and take them off their machines; the cluster still knows them
-    #[command(after_help = "Example:\n  fleetctl unload hello.service")]
+    #[command(aliases = ["u", "un"], after_help = "Example:\n  fleetctl unload hello.service")]
     Unload(Withdraw),
     /// Stop units and forget them
     #[command(
+        alias = "d",
         after_help = "Example:\n  fleetctl destroy $(fleetctl list-unit-files --fields=unit --no-legend)"
     )]
     Destroy(Withdraw),
@@ -131,7 +134,7 @@ pub(crate) enum Command {
     #[command(after_help = WHY_HELP)]
     Why(Why),
     /// Print a unit file as the cluster has it
-    // `c` has always been enough
+    // these prefixes have always been enough
     #[command(
         alias = "c",
         after_help = "Example:\n  fleetctl cat hello.service > hello.service"
@@ -144,8 +147,19 @@ pub(crate) enum Command {
     #[command(after_help = "Fields: unit, hash, dstate, state, target, global, desc")]
     ListUnitFiles(ListUnitFiles),
     /// List the machines of the cluster
-    #[command(after_help = "Fields: machine, ip, metadata")]
+    #[command(after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why)")]
     ListMachines(ListMachines),
+    /// Keep new units away from a machine; those that are there stay
+    #[command(
+        after_help = "Global units do not heed it.\n\nExample:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'"
+    )]
+    Cordon(Cordon),
+    /// Let a machine take units again
+    #[command(after_help = "Example:\n  fleetctl uncordon 113f16a7")]
+    Uncordon(Uncordon),
+    /// Move a machine's units elsewhere, a few at a time, and keep new ones away
+    #[command(after_help = DRAIN_HELP)]
+    Drain(Drain),
     /// Take over the units of another cluster, or of an export
     #[command(after_help = IMPORT_HELP)]
     Import(Import),
@@ -214,6 +228,15 @@ Examples:
   fleetctl import --from http://10.0.0.1:49153 --dry-run
   fleetctl import --from http://10.0.0.1:49153 --state inactive 'web@*.service'
   fleetctl import backup";
+
+const DRAIN_HELP: &str = "\
+The cluster's leader moves them: the next one goes when the one before is what it should be on its new machine,
+whatever becomes of this command. What no other machine may take stays, and is named; global units stay, too.
+\"fleetctl uncordon\" ends it at any time.
+
+Examples:
+  fleetctl drain 113f16a7
+  fleetctl drain 113f16a7 --max 10 --deadline 600";
 
 const WHY_HELP: &str = "\
 Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it from

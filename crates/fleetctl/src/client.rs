@@ -1,11 +1,12 @@
 //! The API as the commands use it: v2 where the server has it, v1 where not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::v1;
-use fleet::v2::{PutResult, PutResults, PutUnits, WatchUnits, Why};
+use fleet::v2::{Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, Why};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -189,6 +190,44 @@ impl Client {
         }
     }
 
+    /// The machines that get no new units, by id.
+    ///
+    /// # Errors
+    /// When the answer does not come, or the server has no API v2.
+    pub(crate) async fn cordons(&self) -> Result<BTreeMap<String, Cordon>, ClientError> {
+        let path = "/fleet/v2/cordons";
+        let (status, bytes) = self.call(Method::GET, path, None).await?;
+        decoded(path, &accepted_v2(status, bytes)?)
+    }
+
+    /// A machine, and the units that a drain would take off it.
+    ///
+    /// # Errors
+    /// When the answer does not come, there is no such machine, or the server has no API v2.
+    pub(crate) async fn machine(&self, id: &str) -> Result<MachineStatus, ClientError> {
+        let path = format!("/fleet/v2/machines/{}", encode(id));
+        let (status, bytes) = self.call(Method::GET, &path, None).await?;
+        decoded(&path, &accepted_v2(status, bytes)?)
+    }
+
+    /// Keeps new units away from a machine, or has it drained; takes that back with none.
+    ///
+    /// # Errors
+    /// When the answer does not come, or the server has no API v2.
+    pub(crate) async fn cordon(
+        &self,
+        id: &str,
+        cordon: Option<&Cordon>,
+    ) -> Result<(), ClientError> {
+        let path = format!("/fleet/v2/machines/{}/cordon", encode(id));
+        let (method, body) = match cordon {
+            Some(cordon) => (Method::PUT, serde_json::to_vec(cordon).ok()),
+            None => (Method::DELETE, None),
+        };
+        let (status, bytes) = self.call(method, &path, body).await?;
+        accepted_v2(status, bytes).map(drop)
+    }
+
     /// Forgets a unit. Whether there was one.
     ///
     /// # Errors
@@ -331,6 +370,14 @@ fn accepted(status: StatusCode, bytes: Bytes) -> Result<Bytes, ClientError> {
     } else {
         Err(refusal(status, &bytes))
     }
+}
+
+/// A route that is not known is a 404 without words.
+fn accepted_v2(status: StatusCode, bytes: Bytes) -> Result<Bytes, ClientError> {
+    if status == StatusCode::NOT_FOUND && message(&bytes).is_empty() {
+        return Err(ClientError::Old);
+    }
+    accepted(status, bytes)
 }
 
 fn refusal(status: StatusCode, bytes: &[u8]) -> ClientError {

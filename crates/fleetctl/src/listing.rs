@@ -1,5 +1,9 @@
 //! What the three lists share: columns by name, rows, a table.
 
+use std::collections::BTreeMap;
+
+use fleet::v2::Cordon;
+
 use crate::args::Table;
 use crate::legend::Addresses;
 use crate::{output, table};
@@ -19,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) full: bool,
     /// Where the machines are.
     pub(crate) addresses: Addresses,
+    /// Which machines get no new units.
+    pub(crate) cordons: BTreeMap<String, Cordon>,
 }
 
 /// What is wrong with `--fields`.

@@ -45,6 +45,36 @@ impl Place {
     }
 }
 
+/// There is no machine or unit of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not exist")]
+pub(crate) struct NoSuchThing(pub(crate) &'static str);
+
+/// A machine by the beginning of its id, also as lists show it: `1f8dd964...`.
+///
+/// # Errors
+/// There is none, or there are several; or the server does not answer.
+pub(crate) async fn machine(client: &Client, text: &str) -> anyhow::Result<Place> {
+    let start = text.strip_suffix("...").unwrap_or(text);
+    let mut machines = client.machines().await?;
+    machines.retain(|machine| !start.is_empty() && machine.id.starts_with(start));
+    match machines.as_slice() {
+        [] => Err(NoSuchThing("machine").into()),
+        [machine] => Ok(place(machine)),
+        several => match several.iter().find(|machine| machine.id == start) {
+            Some(machine) => Ok(place(machine)),
+            None => bail!("found more than one machine"),
+        },
+    }
+}
+
+fn place(machine: &v1::Machine) -> Place {
+    Place {
+        id: machine.id.clone(),
+        address: machine.primary_ip.clone(),
+    }
+}
+
 /// The machines that a unit is on, by id; those whose id begins with `only`, if that is given.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use etcd_client::KeyValue;
 use fleet::cluster::FileRecord;
-use fleet::{Assignment, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
+use fleet::{Assignment, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
 use serde::{Deserialize, Serialize};
 use unitfile::{Hash, UnitFile};
 
@@ -25,6 +25,7 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Unit(unit) => Event::Unit(unit, Some(json::<UnitRow>(kv)?.try_into()?)),
         Key::Machine(id) => Event::Machine(id.clone(), Some(machine(id, kv)?)),
         Key::Metadata(id, name) => Event::Metadata(id, name, Some(json::<MetadataRow>(kv)?.value)),
+        Key::Cordon(id) => Event::Cordon(id, Some(json::<CordonRow>(kv)?.into())),
         Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Commit => return Ok(None),
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
@@ -41,6 +42,7 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Unit(unit) => Event::Unit(unit, None),
         Key::Machine(id) => Event::Machine(id, None),
         Key::Metadata(id, name) => Event::Metadata(id, name, None),
+        Key::Cordon(id) => Event::Cordon(id, None),
         Key::Leader => Event::Leader(None),
         Key::Commit => return None,
         Key::Admitted(id) => Event::Admitted(id, None),
@@ -102,6 +104,14 @@ pub(crate) fn print_metadata(value: &str) -> Vec<u8> {
     })
 }
 
+/// Prints `cordon/<id>`.
+pub(crate) fn print_cordon(cordon: &Cordon) -> Vec<u8> {
+    print(&CordonRow {
+        reason: cordon.reason.clone(),
+        drain: cordon.drain,
+    })
+}
+
 /// Prints `leader` and `target/<unit>`.
 pub(crate) fn print_machine_ref(id: &MachineId) -> Vec<u8> {
     print(&MachineRef {
@@ -158,6 +168,23 @@ struct MachineRow {
 #[derive(Serialize, Deserialize)]
 struct MetadataRow {
     value: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CordonRow {
+    #[serde(default)]
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<u32>,
+}
+
+impl From<CordonRow> for Cordon {
+    fn from(row: CordonRow) -> Self {
+        Cordon {
+            reason: row.reason,
+            drain: row.drain,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]

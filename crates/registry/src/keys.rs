@@ -6,6 +6,7 @@
 //! | `unit/<name>` | hash, desired state | the API |
 //! | `machine/<id>` | address, metadata, version, boot; on the machine's lease | that machine |
 //! | `metadata/<id>/<key>` | value set through the API | the API |
+//! | `cordon/<id>` | an operator's order: no new units, or none at all | the API |
 //! | `leader` | machine id; on the leader's lease | candidates |
 //! | `commit` | the leader's last transaction: makes a late repetition of an earlier one void | the leader |
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
@@ -19,6 +20,8 @@ use unitfile::{Hash, UnitName};
 /// A kind of record that a picture can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
+    /// `cordon/`: machines that get no new units.
+    Cordons,
     /// `file/`: unit files. Without them units in the picture have no requirements.
     Files,
     /// `leader`
@@ -40,6 +43,7 @@ pub enum Table {
 impl Table {
     fn name(self) -> &'static str {
         match self {
+            Table::Cordons => "cordon",
             Table::Files => "file",
             Table::Leader => "leader",
             Table::Machines => "machine",
@@ -59,6 +63,7 @@ pub(crate) enum Key {
     Unit(UnitName),
     Machine(MachineId),
     Metadata(MachineId, String),
+    Cordon(MachineId),
     Leader,
     Commit,
     Admitted(MachineId),
@@ -89,6 +94,7 @@ impl Keys {
             Key::Unit(unit) => format!("{prefix}unit/{unit}"),
             Key::Machine(id) => format!("{prefix}machine/{id}"),
             Key::Metadata(id, name) => format!("{prefix}metadata/{id}/{name}"),
+            Key::Cordon(id) => format!("{prefix}cordon/{id}"),
             Key::Leader => format!("{prefix}leader"),
             Key::Commit => format!("{prefix}commit"),
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
@@ -108,6 +114,7 @@ impl Keys {
             "machine" => machine(rest).map(Key::Machine),
             "metadata" => pair(rest, machine, |name| Some(name.to_owned()))
                 .map(|(id, name)| Key::Metadata(id, name)),
+            "cordon" => machine(rest).map(Key::Cordon),
             "leader" => rest.is_empty().then_some(Key::Leader),
             "commit" => rest.is_empty().then_some(Key::Commit),
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
@@ -215,6 +222,7 @@ mod tests {
             Key::Unit(unit.clone()),
             Key::Machine(id.clone()),
             Key::Metadata(id.clone(), "rack/row".into()),
+            Key::Cordon(id.clone()),
             Key::Leader,
             Key::Commit,
             Key::Admitted(id.clone()),

@@ -11,6 +11,7 @@
 mod backoff;
 mod codec;
 mod commit;
+mod cordon;
 mod error;
 mod etcd;
 mod follow;

@@ -11,6 +11,7 @@ mod lab;
 mod life;
 mod loss;
 mod moving;
+mod operate;
 mod placement;
 mod remote;
 mod setup;

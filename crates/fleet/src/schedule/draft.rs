@@ -8,11 +8,11 @@ use super::Refusal;
 use super::pools::{Pools, lacking};
 use super::records::Recorded;
 use super::wanted::Units;
-use crate::{Cluster, MachineId};
+use crate::{Cluster, Cordon, MachineId};
 
 /// Which unit is on which machine so far. Units and machines are known by their index.
 pub(super) struct Draft<'a> {
-    cluster: &'a Cluster,
+    pub(super) cluster: &'a Cluster,
     pub(super) units: Units<'a>,
     pub(super) hosts: Vec<Host<'a>>,
     pub(super) recorded: Recorded<'a>,
@@ -30,6 +30,8 @@ pub(super) struct Draft<'a> {
 pub(super) struct Host<'a> {
     pub(super) id: &'a MachineId,
     pub(super) leaving: bool,
+    /// An operator's order to keep new units away; global units do not heed it.
+    pub(super) cordon: Option<&'a Cordon>,
     pub(super) metadata: BTreeMap<String, String>,
     /// The units there; their number is the machine's load.
     pub(super) guests: BTreeSet<usize>,
@@ -55,6 +57,7 @@ impl<'a> Draft<'a> {
         let hosts = cluster.machines.values().map(|machine| Host {
             id: &machine.id,
             leaving: machine.leaving,
+            cordon: cluster.cordons.get(&machine.id),
             metadata: cluster.metadata_of(machine),
             guests: BTreeSet::new(),
             choosy: BTreeSet::new(),
@@ -198,12 +201,19 @@ impl<'a> Draft<'a> {
 
     /// The least loaded machine that may run the unit, the first by id among equals.
     fn least_loaded(&mut self, unit: usize) -> Option<usize> {
+        self.least_loaded_of(unit, |draft, host| draft.fit(unit, host).is_ok())
+    }
+
+    /// The least loaded machine that `takes` the unit, of those that its metadata leaves.
+    pub(super) fn least_loaded_of(
+        &mut self,
+        unit: usize,
+        takes: impl Fn(&Self, usize) -> bool,
+    ) -> Option<usize> {
         let wanted = self.units.get(unit).requirements?;
         if wanted.machine_id.is_some() || !wanted.peers.is_empty() {
             let candidates = self.named_hosts(unit);
-            return candidates
-                .into_iter()
-                .find(|&host| self.fit(unit, host).is_ok());
+            return candidates.into_iter().find(|&host| takes(self, host));
         }
         let hosts = &self.hosts;
         self.pools.ensure(&wanted.metadata, || {
@@ -213,7 +223,7 @@ impl<'a> Draft<'a> {
             fitting.map(|(at, host)| (host.guests.len(), at))
         });
         let mut candidates = self.pools.get(&wanted.metadata);
-        candidates.find(|&host| self.fit(unit, host).is_ok())
+        candidates.find(|&host| takes(self, host))
     }
 
     /// The machines that `MachineID=` or the first unit of `MachineOf=` leaves, the least loaded first.
@@ -243,7 +253,7 @@ impl<'a> Draft<'a> {
         (first..self.hosts.len()).take_while(named).collect()
     }
 
-    fn seat(&mut self, unit: usize, host: usize) {
+    pub(super) fn seat(&mut self, unit: usize, host: usize) {
         let load = self.hosts[host].guests.len();
         self.hosts[host].guests.insert(unit);
         if self.units.get(unit).has_patterns() {
@@ -269,7 +279,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn unseat(&mut self, unit: usize, host: usize, refusal: Refusal) {
+    pub(super) fn unseat(&mut self, unit: usize, host: usize, refusal: Refusal) {
         let load = self.hosts[host].guests.len();
         self.hosts[host].guests.remove(&unit);
         self.hosts[host].choosy.remove(&unit);

@@ -12,13 +12,27 @@ impl Draft<'_> {
     /// Whether `unit` may come to `host` as things stand; the first rule in the original's order that forbids it is
     /// the refusal.
     pub(super) fn fit(&self, unit: usize, host: usize) -> Result<(), Refusal> {
+        self.check_comer(unit, host)?;
+        self.check_peers(unit, host)?;
+        self.check_guests(unit, host)
+    }
+
+    /// All but who else is there.
+    pub(super) fn check_comer(&self, unit: usize, host: usize) -> Result<(), Refusal> {
         self.units.get(unit).requirements.ok_or(Refusal::NoFile)?;
         self.check_machine(unit, host)?;
         if self.hosts[host].leaving {
             return Err(Refusal::Leaving);
         }
-        self.check_peers(unit, host)?;
-        self.check_guests(unit, host)
+        if self.is_cordoned(unit, host) {
+            return Err(Refusal::Cordoned);
+        }
+        Ok(())
+    }
+
+    /// A unit that belongs on every machine is on a cordoned one, too.
+    fn is_cordoned(&self, unit: usize, host: usize) -> bool {
+        self.hosts[host].cordon.is_some() && !self.units.get(unit).global
     }
 
     /// `MachineID=` and `MachineMetadata=`.
@@ -91,11 +105,13 @@ impl Draft<'_> {
         let here = &self.hosts[host];
         let metadata = all_lacking(&here.metadata, &wanted.metadata).map(Refusal::Metadata);
         let leaving = here.leaving.then_some(Refusal::Leaving);
+        let cordoned = self.is_cordoned(unit, host).then_some(Refusal::Cordoned);
         check_id(wanted, here.id)
             .err()
             .into_iter()
             .chain(metadata)
             .chain(leaving)
+            .chain(cordoned)
             .chain(peers)
             .chain(self.check_guests(unit, host).err())
             .collect()

@@ -36,6 +36,7 @@ impl Refusal {
             Refusal::PeerCycle(_) => "let MachineOf= of one of them go".to_owned(),
             Refusal::Conflict(unit) | Refusal::Replaced(unit) => format!("unload {unit}"),
             Refusal::Leaving => "let it stay in the cluster".to_owned(),
+            Refusal::Cordoned => "uncordon it".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
         }
     }
@@ -43,7 +44,7 @@ impl Refusal {
     /// How much that is, as people see it: what can be set, what must be stopped, what must be written anew.
     fn effort(&self) -> u32 {
         match self {
-            Refusal::Metadata(_) => 1,
+            Refusal::Metadata(_) | Refusal::Cordoned => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Leaving => 4,
             Refusal::OtherMachine(_) | Refusal::PeerCycle(_) | Refusal::NoFile => 8,

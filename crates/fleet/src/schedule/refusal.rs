@@ -25,6 +25,8 @@ pub enum Refusal {
     Replaced(UnitName),
     /// The machine is about to leave the cluster.
     Leaving,
+    /// An operator keeps new units away from the machine.
+    Cordoned,
     /// The unit file is missing from the registry.
     NoFile,
 }
@@ -104,6 +106,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         Refusal::Conflict(unit) => format!("{} with {unit}", verb("conflicts", "conflict")),
         Refusal::Replaced(unit) => format!("{} {unit}, which replaces it", verb("has", "have")),
         Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
+        Refusal::Cordoned => verb("is cordoned", "are cordoned").to_owned(),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
     }
 }
@@ -118,6 +121,7 @@ impl fmt::Display for Refusal {
             Refusal::Conflict(unit) => write!(f, "conflicts with {unit}"),
             Refusal::Replaced(unit) => write!(f, "replaced by {unit}"),
             Refusal::Leaving => f.write_str("the machine is leaving"),
+            Refusal::Cordoned => f.write_str("the machine is cordoned"),
             Refusal::NoFile => f.write_str("the unit file is missing"),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use fleet::cluster::FileRecord;
 use fleet::schedule::{Change, Plan, Reason, Refusal, nearest, obstacles, plan, refusals, summary};
-use fleet::{Assignment, Cluster, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
+use fleet::{
+    Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
+};
 use unitfile::{Hash, UnitFile, UnitName, UnitOption};
 
 /// The cluster, and the lines that made it.
@@ -47,10 +49,26 @@ impl Situation {
             ["plan"] => return self.plan(),
             ["why", name] => return self.why(name),
             ["cure", name] => return self.cure(name),
+            ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
+            ["drain", machine, max] => {
+                let drain = Some(max.parse().unwrap());
+                self.cordon(
+                    machine,
+                    Some(Cordon {
+                        drain,
+                        ..Cordon::default()
+                    }),
+                );
+            }
+            ["uncordon", machine] => self.cordon(machine, None),
             ["show"] => return self.show(),
             _ => panic!("no such line: {line}"),
         }
         String::new()
+    }
+
+    fn cordon(&mut self, machine: &str, cordon: Option<Cordon>) {
+        self.apply(Event::Cordon(machine_id(machine), cordon));
     }
 
     fn apply(&mut self, event: Event) {

@@ -1,15 +1,18 @@
 //! `fleetctl list-machines`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use fleet::v1::Machine;
+use fleet::v2::Cordon;
 
 use crate::args::ListMachines;
 use crate::client::{Client, ClientError};
 use crate::legend;
 use crate::listing::{self, Column, Context, dash};
 
-const COLUMNS: [Column<Machine>; 3] = [
+const COLUMNS: [Column<Machine>; 4] = [
     Column {
         name: "machine",
         cell: |machine, context| legend::machine(&machine.id, context.full),
@@ -22,17 +25,45 @@ const COLUMNS: [Column<Machine>; 3] = [
         name: "metadata",
         cell: |machine, _| metadata(machine),
     },
+    Column {
+        name: "state",
+        cell: |machine, context| state(context.cordons.get(&machine.id)),
+    },
 ];
 
 pub(crate) async fn run(client: &Client, options: &ListMachines) -> anyhow::Result<ExitCode> {
     let columns = listing::select(&COLUMNS, &options.fields)?;
     let machines = client.machines().await.or_else(explain)?;
+    let cordons = match listing::shows(&columns, "state") {
+        true => client
+            .cordons()
+            .await
+            .context("Error retrieving the machines' states")?,
+        false => BTreeMap::new(),
+    };
     let context = Context {
         full: options.table.full,
+        cordons,
         ..Context::default()
     };
     listing::print(&columns, &machines, &context, &options.table);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an operator has ordered about the machine, and why.
+fn state(cordon: Option<&Cordon>) -> String {
+    let Some(cordon) = cordon else {
+        return "-".to_owned();
+    };
+    let what = if cordon.drain.is_some() {
+        "draining"
+    } else {
+        "cordoned"
+    };
+    match cordon.reason.as_str() {
+        "" => what.to_owned(),
+        reason => format!("{what}: {reason}"),
+    }
 }
 
 fn metadata(machine: &Machine) -> String {

@@ -72,6 +72,7 @@ pub(crate) async fn run(client: &Client, options: &ListUnitFiles) -> anyhow::Res
         &Context {
             full: options.table.full,
             addresses,
+            ..Context::default()
         },
         &options.table,
     );

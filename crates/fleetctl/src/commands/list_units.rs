@@ -51,6 +51,7 @@ pub(crate) async fn run(client: &Client, options: &ListUnits) -> anyhow::Result<
         &Context {
             full: options.table.full,
             addresses,
+            ..Context::default()
         },
         &options.table,
     );

@@ -3,7 +3,9 @@
 mod bring;
 mod cat;
 mod completion;
+mod cordon;
 mod destroy;
+mod drain;
 mod export;
 mod fd_forward;
 mod import;
@@ -59,6 +61,9 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Unload(options) => unload::run(&reach().await?.client, options).await,
         Command::Destroy(options) => destroy::run(&reach().await?.client, options).await,
         Command::Restart(options) => restart::run(&reach().await?.client, options).await,
+        Command::Cordon(options) => cordon::set(&reach().await?.client, options).await,
+        Command::Uncordon(options) => cordon::end(&reach().await?.client, options).await,
+        Command::Drain(options) => drain::run(&reach().await?.client, options).await,
         Command::Why(options) => why::run(&reach().await?.client, options).await,
         Command::Cat(options) => cat::run(&reach().await?.client, options).await,
         Command::ListUnits(options) => list_units::run(&reach().await?.client, options).await,

@@ -4,12 +4,11 @@ use std::io::IsTerminal;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use fleet::v1;
 
 use crate::args::Ssh as Options;
 use crate::client::Client;
 use crate::names::Argument;
-use crate::remote::{self, Place};
+use crate::remote::{self, NoSuchThing, Place};
 use crate::setup::Reach;
 use crate::ssh::quote;
 
@@ -41,7 +40,7 @@ async fn target<'a>(
         (Some(_), Some(_)) => {
             bail!("Both machine and unit flags provided, please specify only one.")
         }
-        (Some(machine), None) => by_machine(client, machine).await,
+        (Some(machine), None) => remote::machine(client, machine).await,
         (None, Some(unit)) => by_unit(client, unit).await,
         (None, None) => {
             let Some((word, rest)) = words.split_first() else {
@@ -61,7 +60,7 @@ fn command(words: &[String]) -> &[String] {
 }
 
 async fn by_either(client: &Client, word: &str) -> anyhow::Result<Place> {
-    let machine = by_machine(client, word).await;
+    let machine = remote::machine(client, word).await;
     let unit = by_unit(client, word).await;
     match (machine, unit) {
         (Ok(_), Ok(_)) => Err(anyhow!(
@@ -80,33 +79,6 @@ fn why_neither(machine: anyhow::Error, unit: anyhow::Error) -> anyhow::Error {
         (true, true) => anyhow!("could not find matching unit or machine"),
         (false, _) => machine.context("could not find matching unit or machine"),
         (true, false) => unit.context("could not find matching unit or machine"),
-    }
-}
-
-/// There is no machine or unit of that name.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} does not exist")]
-struct NoSuchThing(&'static str);
-
-/// A machine by the beginning of its id, also as lists show it: `1f8dd964...`.
-async fn by_machine(client: &Client, text: &str) -> anyhow::Result<Place> {
-    let start = text.strip_suffix("...").unwrap_or(text);
-    let mut machines = client.machines().await?;
-    machines.retain(|machine| !start.is_empty() && machine.id.starts_with(start));
-    match machines.as_slice() {
-        [] => Err(NoSuchThing("machine").into()),
-        [machine] => Ok(place(machine)),
-        several => match several.iter().find(|machine| machine.id == start) {
-            Some(machine) => Ok(place(machine)),
-            None => bail!("found more than one machine"),
-        },
-    }
-}
-
-fn place(machine: &v1::Machine) -> Place {
-    Place {
-        id: machine.id.clone(),
-        address: machine.primary_ip.clone(),
     }
 }
 

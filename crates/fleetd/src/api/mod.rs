@@ -1,5 +1,6 @@
 //! The HTTP API: fleet's `/fleet/v1` to the byte, and what is new under `/fleet/v2`.
 
+mod cordon;
 mod discovery;
 mod error;
 mod go_json;

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 
 use super::error::ApiError;
-use super::{Api, discovery, machines, metrics, state, units, v2};
+use super::{Api, cordon, discovery, machines, metrics, state, units, v2};
 
 /// What answers say of their server.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("fleetd/", env!("CARGO_PKG_VERSION")));
@@ -87,6 +87,17 @@ fn version_2(prefix: &str) -> Routes {
         .route(
             &format!("{prefix}/units/{{name}}/why"),
             only("GET").get(v2::why),
+        )
+        .route(&format!("{prefix}/cordons"), only("GET").get(cordon::list))
+        .route(
+            &format!("{prefix}/machines/{{id}}"),
+            only("GET").get(cordon::get),
+        )
+        .route(
+            &format!("{prefix}/machines/{{id}}/cordon"),
+            only("PUT and DELETE")
+                .put(cordon::put)
+                .delete(cordon::delete),
         )
         .route(&format!("{prefix}/watch"), only("POST").post(v2::watch))
 }

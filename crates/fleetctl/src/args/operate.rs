@@ -1,0 +1,55 @@
+//! The operator's orders about machines.
+
+use std::time::Duration;
+
+use clap::Args;
+
+/// `cordon`.
+#[derive(Debug, Args)]
+pub(crate) struct Cordon {
+    /// The machine, by the beginning of its id
+    pub(crate) machine: String,
+    /// Why, for those who ask later
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+}
+
+/// `uncordon`.
+#[derive(Debug, Args)]
+pub(crate) struct Uncordon {
+    /// The machine, by the beginning of its id
+    pub(crate) machine: String,
+}
+
+/// `drain`.
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The machine, by the beginning of its id
+    pub(crate) machine: String,
+    /// Why, for those who ask later
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+    /// How many units may be on their way at a time
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max: u32,
+    /// Move all that is left at once after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+    /// Give the order and do not wait
+    #[arg(long)]
+    pub(crate) no_block: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    super::seconds(text).map(Duration::from_secs_f64)
+}

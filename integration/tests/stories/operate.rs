@@ -1,0 +1,72 @@
+//! An operator's orders about machines: cordon, drain, and taking them back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use integration::{Cluster, wait_for};
+
+use crate::told::{SLEEP, stories, witnesses};
+
+stories! {
+    a_machine_is_drained_and_comes_back(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        cluster.write_unit("web@.service", SLEEP)?;
+        cluster.write_unit("tail.service", &format!("{SLEEP}[X-Fleet]\nMachineOf=web@1.service\n"))?;
+        cluster.write_unit("all.service", &format!("{SLEEP}[X-Fleet]\nGlobal=true\n"))?;
+        cluster.write_unit("pinned.service", &format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m2\n"))?;
+        cluster.fleetctl("start $(seq -f web@%g 1 9) tail all pinned")?;
+        cluster.wait_where("all.service", "is everywhere", |rows| {
+            (rows.len() == 3 && rows.iter().all(|row| row.active == "active")).then_some(())
+        })?;
+        let before = witnesses(cluster)?;
+        let m2 = cluster.machine("m2")?.id().to_owned();
+
+        let output = cluster.try_fleetctl(&format!("drain {} --max 2 --reason 'new disk'", &m2[..8]))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(complaint.contains("Unit pinned.service stays: no machine fits: 2 machines lack metadata name=m2"), "{complaint}");
+        ensure!(output.status.code() == Some(1), "something stays: {said}");
+        let left: Vec<String> = cluster.units()?.into_iter().filter(|row| row.machine == "m2").map(|row| row.unit).collect();
+        ensure!(left == ["all.service", "pinned.service"], "{left:?}");
+        let moved = before.iter().filter(|(unit, (machine, _))| machine == "m2" && unit.starts_with("web"));
+        ensure!(said.matches(" launched on ").count() >= moved.count(), "{said}");
+        for row in cluster.units()? {
+            ensure!(row.active == "active", "{row:?}");
+        }
+        // who was elsewhere was not touched
+        let after = witnesses(cluster)?;
+        for (unit, (machine, pid)) in &before {
+            let stays = machine != "m2" && !unit.starts_with("all") && !unit.starts_with("tail");
+            ensure!(!stays || after[unit] == (machine.clone(), pid.clone()), "{unit} was touched");
+        }
+
+        let state = cluster.fleetctl("list-machines --fields=ip,state --no-legend")?;
+        ensure!(state.contains("10.99.0.12\tdraining: new disk") && state.contains("10.99.0.11\t-"), "{state}");
+        cluster.start("new.service", &format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m2\nMachineMetadata=name=m1\n"))?;
+        ensure!(cluster.wait_active("new.service")? == "m1", "nothing new goes there");
+        let why = cluster.fleetctl("why new")?;
+        ensure!(why.contains("the machine is cordoned"), "{why}");
+        cluster.fleetctl(&format!("uncordon {m2}"))?;
+        cluster.fleetctl("destroy new.service")?;
+        cluster.start("next.service", &format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m2\n"))?;
+        ensure!(cluster.wait_active("next.service")? == "m2");
+        cluster.fleetctl(&format!("drain {m2} --no-block"))?;
+        cluster.fleetctl(&format!("uncordon {m2}"))?;
+        Ok(())
+    }
+
+    the_drain_goes_on_without_the_command_and_under_another_leader(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        cluster.write_unit("slow@.service", "[Service]\nExecStartPre=/bin/sleep 0.3\nExecStart=/bin/sleep infinity\n")?;
+        cluster.fleetctl("start $(seq -f slow@%g 1 9)")?;
+        let m3 = cluster.machine("m3")?.id().to_owned();
+        cluster.fleetctl(&format!("drain {m3} --no-block"))?;
+        cluster.machine("m2")?.read(["systemctl", "restart", "fleet.service"])?;
+        cluster.machine("m1")?.read(["systemctl", "restart", "fleet.service"])?;
+        wait_for("m3 to be empty", Duration::from_secs(30), || {
+            let rows = cluster.units().map_err(|error| format!("{error:#}"))?;
+            let done = rows.len() == 9 && rows.iter().all(|row| row.machine != "m3" && row.active == "active");
+            if done { Ok(()) } else { Err(format!("{rows:?}")) }
+        })
+    }
+}

@@ -1,6 +1,6 @@
 //! The leader's decisions, one line each.
 
-use fleet::schedule::{Change, Reason};
+use fleet::schedule::Change;
 
 /// Tells what was written.
 pub(crate) fn change(change: &Change) {
@@ -25,7 +25,7 @@ pub(crate) fn change(change: &Change) {
         } => {
             tracing::info!(
                 "scheduled Unit({unit}) to Machine({to}), away from Machine({from}): {}",
-                why(reason)
+                reason
             );
         }
         Change::Unassign {
@@ -36,7 +36,7 @@ pub(crate) fn change(change: &Change) {
         } => {
             tracing::info!(
                 "unscheduled Unit({unit}) from Machine({machine}): {}",
-                why(reason)
+                reason
             );
         }
         Change::Untarget { unit } => tracing::debug!("Unit({unit}) has no target any more"),
@@ -49,13 +49,5 @@ pub(crate) fn change(change: &Change) {
                 "the schedule of Machine({machine}) is decided for its membership {since}"
             );
         }
-    }
-}
-
-fn why(reason: &Reason) -> String {
-    match reason {
-        Reason::NotWanted => "it is not wanted there any more".to_owned(),
-        Reason::MachineGone => "the machine is gone".to_owned(),
-        Reason::Refused(refusal) => format!("it may not stay: {refusal}"),
     }
 }

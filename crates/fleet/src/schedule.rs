@@ -20,6 +20,7 @@ mod obstacle;
 mod pools;
 mod records;
 mod refusal;
+mod suppose;
 mod wanted;
 
 use unitfile::UnitName;
@@ -31,6 +32,7 @@ pub use change::{Change, Plan, Reason};
 pub use drain::staying;
 pub use obstacle::{nearest, obstacles};
 pub use refusal::{Refusal, summary};
+pub use suppose::{Supposition, suppose};
 
 /// Who runs where, what moves, who waits. Planning the outcome again changes nothing.
 pub fn plan(cluster: &Cluster) -> Plan {

@@ -5,6 +5,7 @@
 //! - `GET /fleet/v2/cordons` answers the [`Cordon`] of each machine that has one, by id;
 //!   `GET /fleet/v2/machines/ID` answers [`MachineStatus`]; `PUT` and `DELETE` of `/fleet/v2/machines/ID/cordon` with a
 //!   [`Cordon`] keep new units away from a machine, or drain it, and take that back.
+//! - `POST /fleet/v2/what-if` with [`WhatIf`] answers [`WhatThen`]: what the leader would do; nothing is done.
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
 
@@ -188,4 +189,51 @@ pub struct MachineStatus {
     /// Those of them that no other machine may take, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub staying: BTreeMap<String, String>,
+}
+
+/// What is supposed to be otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WhatIf {
+    /// Machines that are gone, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lose: Vec<String>,
+    /// Machines that all leaves that can, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drain: Vec<String>,
+    /// How many machines there are more.
+    pub add: u32,
+    /// The machine that those are like, by id.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub like: String,
+    /// Units that are submitted, or replaced; each as in a `PUT` of API v1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<v1::Unit>,
+}
+
+/// What would come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WhatThen {
+    /// Units that would come to a machine, leave one, or both; by name.
+    pub moves: Vec<SupposedMove>,
+    /// Units that would be on no machine though they should, and why.
+    pub waiting: BTreeMap<String, String>,
+    /// Those of them that wait now, too.
+    #[serde(rename = "waitingAnyway")]
+    pub waiting_anyway: Vec<String>,
+}
+
+/// One unit's way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SupposedMove {
+    /// The unit.
+    pub unit: String,
+    /// Where it leaves, by id; empty if it is new there.
+    pub from: String,
+    /// Where it comes to, by id; empty if nowhere.
+    pub to: String,
+    /// Why it leaves.
+    pub reason: String,
 }

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
-pub(crate) use operate::{Cordon, Drain, Uncordon};
+pub(crate) use operate::{Cordon, Drain, Uncordon, WhatIf};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
 
@@ -149,6 +149,9 @@ pub(crate) enum Command {
     /// List the machines of the cluster
     #[command(after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why)")]
     ListMachines(ListMachines),
+    /// Tell what would move and what would wait, if machines went, came, or units were started
+    #[command(after_help = WHAT_IF_HELP)]
+    WhatIf(WhatIf),
     /// Keep new units away from a machine; those that are there stay
     #[command(
         after_help = "Global units do not heed it.\n\nExample:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'"
@@ -237,6 +240,15 @@ whatever becomes of this command. What no other machine may take stays, and is n
 Examples:
   fleetctl drain 113f16a7
   fleetctl drain 113f16a7 --max 10 --deadline 600";
+
+const WHAT_IF_HELP: &str = "\
+Asks the planner that places units, on a copy of the cluster; nothing is changed. The exit code is 1 if units
+would wait that do not wait now.
+
+Examples:
+  fleetctl what-if --lose 113f16a7,8d8c2b1f
+  fleetctl what-if --drain rack=b
+  fleetctl what-if --add 3 --like 113f16a7 --submit units/*.service";
 
 const WHY_HELP: &str = "\
 Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it from

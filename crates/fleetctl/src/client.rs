@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::v1;
-use fleet::v2::{Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, Why};
+use fleet::v2::{
+    Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, WhatIf, WhatThen, Why,
+};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -188,6 +190,17 @@ impl Client {
             (StatusCode::NOT_FOUND, _) => Err(ClientError::Old),
             (status, bytes) => decoded(&path, &accepted(status, bytes)?).map(Some),
         }
+    }
+
+    /// What the leader would do if things were otherwise.
+    ///
+    /// # Errors
+    /// When the answer does not come, something in the question makes no sense, or the server has no API v2.
+    pub(crate) async fn what_if(&self, question: &WhatIf) -> Result<WhatThen, ClientError> {
+        let path = "/fleet/v2/what-if";
+        let body = serde_json::to_vec(question).unwrap_or_default();
+        let (status, bytes) = self.call(Method::POST, path, Some(body)).await?;
+        decoded(path, &accepted_v2(status, bytes)?)
     }
 
     /// The machines that get no new units, by id.

@@ -1,5 +1,7 @@
 //! What a plan consists of.
 
+use std::fmt;
+
 use unitfile::{Hash, UnitName};
 
 use super::Refusal;
@@ -87,6 +89,16 @@ pub enum Reason {
     MachineGone,
     /// The machine may not run it any more.
     Refused(Refusal),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NotWanted => f.write_str("it is not wanted there any more"),
+            Reason::MachineGone => f.write_str("the machine is gone"),
+            Reason::Refused(refusal) => write!(f, "it may not stay: {refusal}"),
+        }
+    }
 }
 
 impl Change {

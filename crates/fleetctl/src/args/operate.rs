@@ -50,6 +50,43 @@ pub(crate) struct Drain {
     pub(crate) no_block: bool,
 }
 
+/// `what-if`.
+#[derive(Debug, Args)]
+pub(crate) struct WhatIf {
+    /// These machines are gone
+    #[arg(long, value_name = "MACHINE", value_delimiter = ',')]
+    pub(crate) lose: Vec<String>,
+    /// All leaves these machines that can: named by id, or by their metadata
+    #[arg(long, value_name = "MACHINE|KEY=VALUE", value_delimiter = ',')]
+    pub(crate) drain: Vec<String>,
+    /// There are so many machines more
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        hide_default_value = true,
+        requires = "like"
+    )]
+    pub(crate) add: u32,
+    /// The machine that they are like
+    #[arg(
+        long,
+        value_name = "MACHINE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) like: String,
+    /// These units are started: names, or paths of unit files
+    #[arg(long, value_name = "UNIT", num_args = 1..)]
+    pub(crate) submit: Vec<String>,
+    /// How to print it
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) output: super::Output,
+    /// Do not shorten ids
+    #[arg(short = 'l', long, alias = "l")]
+    pub(crate) full: bool,
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     super::seconds(text).map(Duration::from_secs_f64)
 }

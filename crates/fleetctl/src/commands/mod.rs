@@ -24,6 +24,7 @@ mod submit;
 mod unload;
 mod verify;
 mod version;
+mod what_if;
 mod why;
 mod withdraw;
 
@@ -64,6 +65,7 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Cordon(options) => cordon::set(&reach().await?.client, options).await,
         Command::Uncordon(options) => cordon::end(&reach().await?.client, options).await,
         Command::Drain(options) => drain::run(&reach().await?.client, options).await,
+        Command::WhatIf(options) => what_if::run(&reach().await?.client, options).await,
         Command::Why(options) => why::run(&reach().await?.client, options).await,
         Command::Cat(options) => cat::run(&reach().await?.client, options).await,
         Command::ListUnits(options) => list_units::run(&reach().await?.client, options).await,

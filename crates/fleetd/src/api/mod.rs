@@ -16,6 +16,7 @@ mod store;
 mod units;
 mod v2;
 mod watch;
+mod what_if;
 mod why;
 mod wire;
 

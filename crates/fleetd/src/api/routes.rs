@@ -99,6 +99,7 @@ fn version_2(prefix: &str) -> Routes {
                 .put(cordon::put)
                 .delete(cordon::delete),
         )
+        .route(&format!("{prefix}/what-if"), only("POST").post(v2::what_if))
         .route(&format!("{prefix}/watch"), only("POST").post(v2::watch))
 }
 

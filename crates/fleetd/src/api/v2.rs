@@ -7,13 +7,13 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::Cluster;
-use fleet::v2::{PutResult, PutResults, WatchUnits};
+use fleet::v2::{PutResult, PutResults, WatchUnits, WhatIf};
 use unitfile::UnitName;
 
 use super::error::{ApiError, json};
 use super::put::Wish;
 use super::request::read_body;
-use super::{Api, go_json, watch, why};
+use super::{Api, go_json, watch, what_if, why};
 use crate::mirror::Ended;
 
 type Answer = Result<Response, ApiError>;
@@ -72,6 +72,18 @@ pub(super) async fn why(State(api): State<Arc<Api>>, Path(name): Path<String>) -
     let found = api.mirror.view().ask(look).await;
     let found = found.map_err(|Ended| ApiError::not_connected())?;
     Ok(json(&found.ok_or_else(ApiError::no_unit)?))
+}
+
+/// On the same picture; nothing is written.
+pub(super) async fn what_if(State(api): State<Arc<Api>>, body: Body) -> Answer {
+    let body = read_body(body).await?;
+    let wanted: WhatIf = serde_json::from_slice(&body).map_err(undecodable)?;
+    let suppositions = what_if::suppositions(wanted)?;
+    api.reach().await?;
+    let look = move |cluster: &Cluster| what_if::answer(cluster, &suppositions);
+    let answer = api.mirror.view().ask(look).await;
+    let answer = answer.map_err(|Ended| ApiError::not_connected())?;
+    Ok(json(&answer.map_err(ApiError::bad_request)?))
 }
 
 fn undecodable(error: impl std::fmt::Display) -> ApiError {

@@ -1,4 +1,6 @@
-//! How long planning takes: `cargo bench -p fleet`.
+//! How long planning takes, with every rule in the mix: `cargo xtask bench plan`.
+//!
+//! One core, no I/O; each figure is the median of its rounds, beside its limit. Sizes are `UNITSxMACHINES`, as arguments.
 // the clock is the point here
 #![allow(
     clippy::disallowed_methods,
@@ -7,85 +9,176 @@
 )]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleet::cluster::FileRecord;
 use fleet::schedule::{Change, plan};
 use fleet::{Cluster, DesiredState, Event, Machine, MachineId, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
+/// Sizes without arguments, and how long planning each from nothing may take.
+const SIZES: [(usize, usize, Duration); 2] = [
+    (2_000, 100, Duration::from_millis(10)),
+    (100_000, 5_000, Duration::from_secs(1)),
+];
+const ONE_MORE: Duration = Duration::from_millis(1);
+const ONE_LOST: Duration = Duration::from_millis(20);
+
+/// What units ask for, by the last digit of their group. `%i` is the instance, one of ten.
+const SECTIONS: [&str; 10] = [
+    "",
+    "MachineMetadata=zone=%i",
+    "Conflicts=%p@*.service",
+    "MachineMetadata=zone=1\nMachineMetadata=zone=2",
+    "",
+    "MachineOf=u%i.service",
+    "MachineMetadata=disk=ssd\nConflicts=%p@*.service",
+    "",
+    "Conflicts=nobody-of-that-name*.service",
+    "MachineMetadata=zone=%i",
+];
+
 fn main() {
-    for (units, machines) in [(2_000, 100), (10_000, 1_000), (100_000, 5_000)] {
-        for (what, section) in [
-            ("no requirements", ""),
-            ("one of ten zones", "MachineMetadata=zone=%i"),
-            ("apart from their like", "Conflicts=%p@*.service"),
-            ("none that fits", "MachineMetadata=zone=none"),
-        ] {
-            measure(what, section, units, machines);
-        }
+    let sizes: Vec<(usize, usize, Option<Duration>)> = std::env::args()
+        .skip(1)
+        .filter_map(|size| asked(&size))
+        .collect();
+    let standard = SIZES.map(|(units, machines, limit)| (units, machines, Some(limit)));
+    let sizes = if sizes.is_empty() {
+        standard.to_vec()
+    } else {
+        sizes
+    };
+    for (units, machines, limit) in sizes {
+        measure("all rules", SECTIONS, units, machines, limit);
+        let mut unplaceable = SECTIONS;
+        unplaceable[4] = "MachineMetadata=zone=none";
+        measure(
+            "a tenth fits nowhere",
+            unplaceable,
+            units,
+            machines,
+            limit.map(|limit| limit * 2),
+        );
     }
+    println!("memory at its highest: {} MiB", highest_memory() / 1024);
 }
 
-/// Plans all at once, then the picture at rest, then the loss of a machine.
-fn measure(what: &str, section: &str, units: usize, machines: usize) {
-    let mut cluster = cluster(section, units, machines);
-    let first = timed(&mut cluster);
-    // the best of some, since others use the machine as well
-    let again = (0..5)
-        .map(|_| timed(&mut cluster))
-        .min()
-        .unwrap_or_default();
-    let lost = cluster.machines.keys().next().cloned().expect("a machine");
-    cluster.apply(Event::Machine(lost, None));
-    let loss = timed(&mut cluster);
-    println!(
-        "{units:>7} x {machines:<6}{what:<24} {first:>7} ms   at rest {again:>5} ms   a loss {loss:>5} ms"
-    );
+/// `100000x5000`; flags of `cargo bench` are none.
+fn asked(size: &str) -> Option<(usize, usize, Option<Duration>)> {
+    let (units, machines) = size.split_once('x')?;
+    let (units, machines) = (units.parse().ok()?, machines.parse().ok()?);
+    let known = SIZES.iter().find(|(u, m, _)| (*u, *m) == (units, machines));
+    Some((units, machines, known.map(|(_, _, limit)| *limit)))
 }
 
-/// Plans, writes the plan, and returns the milliseconds that planning took.
-fn timed(cluster: &mut Cluster) -> u128 {
+fn measure(
+    what: &str,
+    sections: [&str; 10],
+    units: usize,
+    machines: usize,
+    limit: Option<Duration>,
+) {
+    println!("{units} units on {machines} machines, {what}");
+    let rounds = (200_000 / units).clamp(1, 5);
+    let mut first = Vec::new();
+    let mut settled = Cluster::default();
+    for _ in 0..rounds {
+        settled = cluster(sections, units, machines);
+        first.push(timed(&mut settled));
+    }
+    tell("from nothing", first, limit);
+    let again = (0..rounds).map(|_| timed(&mut settled)).collect();
+    tell("at rest", again, None);
+    let hash = settled.units.values().next().expect("a unit").hash;
+    let more = (0..rounds).map(|round| {
+        let name = UnitName::parse(&format!("more{round}.service")).expect("a name");
+        let desired = DesiredState::Launched;
+        settled.apply(Event::Unit(name, Some(UnitRecord { hash, desired })));
+        timed(&mut settled)
+    });
+    tell("one unit more", more.collect(), Some(ONE_MORE));
+    let lost = (0..rounds).map(|_| {
+        let lost = settled
+            .machines
+            .keys()
+            .nth(machines / 2)
+            .cloned()
+            .expect("a machine");
+        settled.apply(Event::Machine(lost, None));
+        timed(&mut settled)
+    });
+    tell("one machine lost", lost.collect(), Some(ONE_LOST));
+}
+
+fn tell(what: &str, mut rounds: Vec<Duration>, limit: Option<Duration>) {
+    rounds.sort_unstable();
+    let median = rounds[rounds.len() / 2];
+    let limit = limit.map_or(String::new(), |limit| format!("   (at most {limit:?})"));
+    println!("  {what:<20}{:>12.2} ms{limit}", median.as_secs_f64() * 1e3);
+}
+
+/// Plans, writes the plan, and returns how long planning took.
+fn timed(cluster: &mut Cluster) -> Duration {
     let start = Instant::now();
     let planned = plan(cluster);
-    let took = start.elapsed().as_millis();
-    planned
-        .changes
-        .iter()
-        .flat_map(Change::events)
-        .for_each(|event| cluster.apply(event));
+    let took = start.elapsed();
+    let events = planned.changes.iter().flat_map(Change::events);
+    events.for_each(|event| cluster.apply(event));
     took
 }
 
-/// Units `u<group>@<zone>…`, ten to a group, all with one unit file.
-fn cluster(section: &str, units: usize, machines: usize) -> Cluster {
+/// Units `u<group>@<instance>`, ten to a group; ten single ones that others follow.
+fn cluster(sections: [&str; 10], units: usize, machines: usize) -> Cluster {
     let mut cluster = Cluster::default();
-    let file = UnitFile::parse(format!("[X-Fleet]\n{section}\n").trim_end().as_bytes())
-        .expect("a unit file");
-    let hash = file.hash();
-    let file = Arc::new(file);
-    cluster.apply(Event::File(hash, Some(FileRecord { file, revision: 1 })));
+    let files = sections.map(|section| {
+        let text = format!("[Service]\nExecStart=/bin/true\n[X-Fleet]\n{section}\n");
+        let file = UnitFile::parse(text.trim_end().as_bytes()).expect("a unit file");
+        let (hash, file) = (file.hash(), Arc::new(file));
+        cluster.apply(Event::File(hash, Some(FileRecord { file, revision: 1 })));
+        hash
+    });
     for at in 0..machines {
         let id = MachineId::parse(&format!("m{at:06}")).expect("a machine id");
         cluster.apply(Event::Machine(id.clone(), Some(machine(id, at))));
     }
-    for at in 0..units {
-        let name =
-            UnitName::parse(&format!("u{:06}@{}.service", at / 10, at % 10)).expect("a name");
+    let mut launch = |name: String, hash| {
+        let name = UnitName::parse(&name).expect("a name");
         let desired = DesiredState::Launched;
         cluster.apply(Event::Unit(name, Some(UnitRecord { hash, desired })));
+    };
+    for at in 0..10 {
+        launch(format!("u{at}.service"), files[0]);
+    }
+    for at in 10..units {
+        let group = at / 10;
+        launch(
+            format!("u{group:06}@{}.service", at % 10),
+            files[group % 10],
+        );
     }
     cluster
 }
 
 fn machine(id: MachineId, at: usize) -> Machine {
+    let disk = if at.is_multiple_of(2) { "ssd" } else { "hdd" };
     Machine {
         id,
         address: String::new(),
-        metadata: [("zone".to_owned(), (at % 10).to_string())].into(),
+        metadata: [("zone", (at % 10).to_string()), ("disk", disk.to_owned())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
         version: String::new(),
         boot_id: String::new(),
         member_since: 1,
         leaving: false,
     }
+}
+
+/// In KiB, as the kernel has it (VmHWM in proc(5)).
+fn highest_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok())
+        .unwrap_or(0)
 }

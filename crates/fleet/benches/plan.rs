@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use fleet::cluster::FileRecord;
 use fleet::schedule::{Change, plan};
-use fleet::{Cluster, DesiredState, Event, Machine, MachineId, UnitRecord};
+use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
 /// Sizes without arguments, and how long planning each from nothing may take.
@@ -172,6 +172,7 @@ fn machine(id: MachineId, at: usize) -> Machine {
         boot_id: String::new(),
         member_since: 1,
         leaving: false,
+    capacity: Resources::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One consistent picture of the cluster, fed by events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use unitfile::{Hash, UnitFile, UnitName};
@@ -35,6 +35,8 @@ pub struct Cluster {
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
     /// The machine that leads.
     pub leader: Option<MachineId>,
+    /// Units whose file is not there, by its hash.
+    pub fileless: BTreeMap<Hash, BTreeSet<UnitName>>,
 }
 
 /// The record `file/<hash>`.
@@ -71,11 +73,86 @@ pub enum Event {
     Leader(Option<MachineId>),
 }
 
+/// What events have changed since somebody last looked, so that only that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// Nobody knows: all of it.
+    Everything,
+    /// These, each as often as it changed.
+    These(Vec<Subject>),
+}
+
+/// One thing that has changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A unit file.
+    File(Hash),
+    /// What is wanted of a unit, or its target.
+    Unit(UnitName),
+    /// A unit's row in a machine's schedule.
+    Row(MachineId, UnitName),
+    /// A machine: its presence, what it says of itself, or what operators say of it.
+    Machine(MachineId),
+    /// What systemd says of a unit on a machine.
+    State(UnitName, MachineId),
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Touched::These(Vec::new())
+    }
+}
+
+impl Touched {
+    /// Adds what `later` has.
+    pub fn merge(&mut self, later: Touched) {
+        match (&mut *self, later) {
+            (Touched::These(known), Touched::These(more)) => known.extend(more),
+            (_, Touched::Everything) => *self = Touched::Everything,
+            (Touched::Everything, _) => {}
+        }
+    }
+
+    fn add(&mut self, subject: Subject) {
+        if let Touched::These(subjects) = self {
+            subjects.push(subject);
+        }
+    }
+}
+
+impl Event {
+    /// What it changes; nothing if nothing depends on it.
+    fn subject(&self) -> Option<Subject> {
+        Some(match self {
+            Event::File(hash, _) => Subject::File(*hash),
+            Event::Unit(unit, _) | Event::Target(unit, _) => Subject::Unit(unit.clone()),
+            Event::Machine(id, _)
+            | Event::Metadata(id, ..)
+            | Event::Cordon(id, _)
+            | Event::Admitted(id, _) => Subject::Machine(id.clone()),
+            Event::Scheduled(id, unit, _) => Subject::Row(id.clone(), unit.clone()),
+            Event::State(unit, id, _) => Subject::State(unit.clone(), id.clone()),
+            Event::Leader(_) => return None,
+        })
+    }
+}
+
 impl Cluster {
     /// Takes one event into the picture.
     pub fn apply(&mut self, event: Event) {
+        self.apply_noting(event, &mut Touched::Everything);
+    }
+
+    /// The same, and adds to `touched` what the event changes.
+    pub fn apply_noting(&mut self, event: Event, touched: &mut Touched) {
+        if let Some(subject) = event.subject() {
+            touched.add(subject);
+        }
         match event {
-            Event::File(hash, file) => self.apply_file(hash, file),
+            Event::File(hash, file) => {
+                let renewed = self.apply_file(hash, file).into_iter();
+                renewed.for_each(|unit| touched.add(Subject::Unit(unit)));
+            }
             Event::Unit(name, record) => self.apply_unit(name, record),
             Event::Machine(id, machine) => set(&mut self.machines, id, machine),
             Event::Metadata(id, key, value) => set_nested(&mut self.metadata, id, key, value),
@@ -116,31 +193,40 @@ impl Cluster {
         Some(state.map_or(DesiredState::Inactive, |state| state.current))
     }
 
-    fn apply_file(&mut self, hash: Hash, file: Option<FileRecord>) {
+    /// The units whose requirements have come or gone with the file.
+    fn apply_file(&mut self, hash: Hash, file: Option<FileRecord>) -> Vec<UnitName> {
         let (before, after) = (self.files.contains_key(&hash), file.is_some());
         set(&mut self.files, hash, file);
-        if before != after {
-            self.renew_requirements(hash);
+        let users: Vec<UnitName> = match (before, after) {
+            (false, true) => {
+                let waiting = self.fileless.remove(&hash);
+                waiting.into_iter().flatten().collect()
+            }
+            // only somebody else than the leader removes a file that units have
+            (true, false) => {
+                let users = self.units.values().filter(|unit| unit.hash == hash);
+                users.map(|unit| unit.name.clone()).collect()
+            }
+            // what a file says never changes
+            _ => Vec::new(),
+        };
+        for name in &users {
+            self.renew_requirements(name, hash);
         }
+        users
     }
 
-    /// A file has come or gone; what it says never changes.
-    fn renew_requirements(&mut self, hash: Hash) {
-        let users: Vec<UnitName> = self
-            .units
-            .values()
-            .filter(|unit| unit.hash == hash)
-            .map(|unit| unit.name.clone())
-            .collect();
-        for name in users {
-            let requirements = self.requirements(&name, hash);
-            if let Some(unit) = self.units.get_mut(&name) {
-                unit.requirements = requirements;
-            }
+    fn renew_requirements(&mut self, name: &UnitName, hash: Hash) {
+        let requirements = self.requirements(name, hash);
+        if let Some(unit) = self.units.get_mut(name) {
+            unit.requirements = requirements;
         }
     }
 
     fn apply_unit(&mut self, name: UnitName, record: Option<UnitRecord>) {
+        if let Some(before) = self.units.get(&name).map(|unit| unit.hash) {
+            self.forget_fileless(before, &name);
+        }
         let unit = record.map(|record| Unit {
             requirements: self.requirements(&name, record.hash),
             name: name.clone(),
@@ -150,8 +236,22 @@ impl Cluster {
         set(&mut self.units, name, unit);
     }
 
-    fn requirements(&self, name: &UnitName, hash: Hash) -> Option<Arc<Requirements>> {
-        let record = self.files.get(&hash)?;
+    fn forget_fileless(&mut self, hash: Hash, name: &UnitName) {
+        if let Some(units) = self.fileless.get_mut(&hash) {
+            units.remove(name);
+            if units.is_empty() {
+                self.fileless.remove(&hash);
+            }
+        }
+    }
+
+    /// None while the file is not there; then the unit gets them with it.
+    fn requirements(&mut self, name: &UnitName, hash: Hash) -> Option<Arc<Requirements>> {
+        let Some(record) = self.files.get(&hash) else {
+            let units = self.fileless.entry(hash).or_default();
+            units.insert(name.clone());
+            return None;
+        };
         Some(Arc::new(Requirements::of(name, &record.file)))
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Resources;
+
 /// A machine's identity: the content of its `/etc/machine-id`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineId(Arc<str>);
@@ -80,4 +82,6 @@ pub struct Machine {
     /// It is stopping its units in order to leave: nothing new goes there, and each unit that it has stopped
     /// may run elsewhere at once.
     pub leaving: bool,
+    /// What it has for units.
+    pub capacity: Resources,
 }

@@ -1,11 +1,22 @@
 //! The `[X-Fleet]` section, parsed once.
 
+mod demand;
+mod expression;
+mod options;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use unitfile::quote::quoted;
 use unitfile::{UnitFile, UnitName, expand};
 
+use crate::Resources;
 use crate::glob::{self, Pattern};
+
+pub use demand::{Demand, WEIGHT};
+pub use expression::{Expression, ExpressionError};
+use options::{
+    AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, MAX_PER_MACHINE, MEMORY_RESERVATION, MOVE_DELAY, PREFER, SPREAD, STICKY,
+};
 
 /// The section's name in a unit file.
 pub const SECTION: &str = "X-Fleet";
@@ -22,13 +33,26 @@ const LEGACY_MACHINE_OF: &str = "X-ConditionMachineOf";
 const LEGACY_METADATA: &str = "X-ConditionMachineMetadata";
 const LEGACY_CONFLICTS: &str = "X-Conflicts";
 
-const KEYS: [&str; 11] = [
+/// Before a pattern of `MachineOf=`: every unit that it matches, not any.
+const ALL: &str = "all:";
+
+const KEYS: [&str; 21] = [
     MACHINE_ID,
     MACHINE_OF,
     METADATA,
     CONFLICTS,
     REPLACES,
     GLOBAL,
+    CONSTRAINT,
+    PREFER,
+    AVOID,
+    SPREAD,
+    AVOID_UNITS,
+    MAX_PER_MACHINE,
+    MEMORY_RESERVATION,
+    CPU_RESERVATION,
+    STICKY,
+    MOVE_DELAY,
     LEGACY_MACHINE_ID,
     LEGACY_BOOT_ID,
     LEGACY_MACHINE_OF,
@@ -42,15 +66,61 @@ pub struct Requirements {
     /// `MachineID=`: the machine, by its id or the first eight characters of it.
     pub machine_id: Option<String>,
     /// `MachineOf=`: units that must be on the same machine.
-    pub peers: Vec<String>,
-    /// `MachineMetadata=`: for each key, the values of which the machine must have one.
-    pub metadata: BTreeMap<String, BTreeSet<String>>,
+    pub peers: Vec<Peer>,
+    /// What it asks of the machine itself.
+    pub demand: Demand,
     /// `Conflicts=`: patterns of unit names that must not be on the same machine.
     pub conflicts: Vec<String>,
     /// `Replaces=`: patterns of unit names that this unit pushes to other machines.
     pub replaces: Vec<String>,
     /// `Global=`: on every machine that fits.
     pub global: bool,
+    /// `AvoidUnits=`: weights and patterns of unit names beside which it is only if it must.
+    pub avoid_units: Vec<(i32, String)>,
+    /// `MaxPerMachine=`: how many instances of its template may be on one machine, itself included.
+    pub max_per_machine: Option<u32>,
+    /// `MemoryReservation=` and `CPUReservation=`, or what systemd holds the unit to.
+    pub reservation: Resources,
+    /// `Sticky=`: it stays with its machine even when that is gone, until an operator says that the machine is gone for good.
+    pub sticky: bool,
+    /// `MoveDelaySec=`: how long its machine may be gone before it is moved, in seconds.
+    pub move_delay: u64,
+}
+
+/// One item of `MachineOf=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// A unit's name, or a pattern of names.
+    pub name: String,
+    /// Every unit that the pattern matches must be there; else any of them will do.
+    pub all: bool,
+}
+
+impl Peer {
+    fn read(item: &str) -> Self {
+        let (name, all) = match item.strip_prefix(ALL) {
+            Some(name) => (name, true),
+            None => (item, false),
+        };
+        Peer {
+            name: name.to_owned(),
+            all,
+        }
+    }
+
+    /// Whether it may mean several units.
+    pub fn is_pattern(&self) -> bool {
+        self.name.contains(['*', '?', '['])
+    }
+
+    /// As a pattern, which matches the name only if it is a name.
+    pub fn pattern(&self) -> String {
+        match self.is_pattern() {
+            true => self.name.clone(),
+            // systemd's escapes in names are none of patterns
+            false => self.name.replace('\\', "\\\\"),
+        }
+    }
 }
 
 impl Requirements {
@@ -65,16 +135,19 @@ impl Requirements {
     fn read(section: &Section<'_>) -> Self {
         let conflicts = section.items(&[LEGACY_CONFLICTS, CONFLICTS]);
         let words = conflicts.iter().flat_map(|item| item.split_whitespace());
+        let peers = section.items(&[LEGACY_MACHINE_OF, MACHINE_OF]);
         Requirements {
             machine_id: section.machine_id(),
-            peers: section.items(&[LEGACY_MACHINE_OF, MACHINE_OF]),
-            metadata: section.metadata(),
+            peers: peers.iter().map(|item| Peer::read(item)).collect(),
+            demand: section.demand(),
             conflicts: words.map(str::to_owned).collect(),
             replaces: section.items(&[REPLACES]),
-            global: section
-                .items(&[GLOBAL])
-                .last()
-                .is_some_and(|value| is_true(value)),
+            global: section.is_set(GLOBAL),
+            avoid_units: section.weighted_texts(AVOID_UNITS),
+            max_per_machine: section.max_per_machine(),
+            reservation: section.reservation(),
+            sticky: section.is_set(STICKY),
+            move_delay: section.move_delay(),
         }
     }
 }
@@ -92,7 +165,8 @@ pub fn check(name: &UnitName, file: &UnitFile) -> Result<(), Invalid> {
     check_combination(&requirements)?;
     check_keys(file)?;
     check_metadata(&section)?;
-    check_patterns(&requirements)
+    check_patterns(&requirements)?;
+    options::check(&section)
 }
 
 /// Why the API refuses an `[X-Fleet]` section.
@@ -124,14 +198,32 @@ pub enum Invalid {
     /// A pattern that matches nothing because it is malformed.
     #[error("invalid pattern {}: syntax error", quoted(_0))]
     Pattern(String),
+    /// A malformed expression of `Constraint=`, `Prefer=` or `Avoid=`.
+    #[error("invalid {option} {}: {error}", quoted(value))]
+    Expression {
+        /// Which option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        error: ExpressionError,
+    },
+    /// A value that is not what its option takes.
+    #[error("invalid {option} {}: expected {expected}", quoted(value))]
+    Value {
+        /// Which option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
 }
 
 fn check_peers(wanted: &Requirements) -> Result<(), Invalid> {
     let hit = |patterns: &[String]| {
-        let pairs = wanted
-            .peers
-            .iter()
-            .flat_map(|peer| patterns.iter().map(move |p| (peer, p)));
+        let peers = wanted.peers.iter().map(|peer| &peer.name);
+        let pairs = peers.flat_map(|peer| patterns.iter().map(move |p| (peer, p)));
         let mut hits = pairs.filter(|(peer, pattern)| glob::matches(pattern, peer));
         hits.next()
             .map(|(peer, pattern)| (peer.clone(), pattern.clone()))
@@ -148,6 +240,8 @@ fn check_peers(wanted: &Requirements) -> Result<(), Invalid> {
 fn check_combination(wanted: &Requirements) -> Result<(), Invalid> {
     let pinned = wanted.machine_id.is_some();
     let peers = !wanted.peers.is_empty();
+    // beside each unit of a pattern is a place for every machine
+    let named = wanted.peers.iter().any(|peer| !peer.is_pattern());
     let conflicts = !wanted.conflicts.is_empty();
     let replaces = !wanted.replaces.is_empty();
     let forbidden = [
@@ -155,7 +249,7 @@ fn check_combination(wanted: &Requirements) -> Result<(), Invalid> {
         (pinned && conflicts, "MachineID", "Conflicts"),
         (pinned && wanted.global, "MachineID", "Global"),
         (pinned && replaces, "MachineID", "Replaces"),
-        (wanted.global && peers, "Global", "Peers"),
+        (wanted.global && named, "Global", "Peers"),
         (wanted.global && replaces, "Global", "Replaces"),
         (conflicts && replaces, "Conflicts", "Replaces"),
     ];
@@ -178,9 +272,12 @@ fn check_metadata(section: &Section<'_>) -> Result<(), Invalid> {
 }
 
 fn check_patterns(wanted: &Requirements) -> Result<(), Invalid> {
-    let mut patterns = wanted.conflicts.iter().chain(&wanted.replaces);
+    let peers = wanted.peers.iter().map(Peer::pattern);
+    let avoided = wanted.avoid_units.iter().map(|(_, pattern)| pattern);
+    let patterns = wanted.conflicts.iter().chain(&wanted.replaces);
+    let mut patterns = patterns.chain(avoided).cloned().chain(peers);
     let bad = patterns.find(|pattern| Pattern::parse(pattern).is_err());
-    bad.map_or(Ok(()), |pattern| Err(Invalid::Pattern(pattern.clone())))
+    bad.map_or(Ok(()), |pattern| Err(Invalid::Pattern(pattern)))
 }
 
 /// The section of one file; specifiers are expanded if there is a name.
@@ -221,6 +318,12 @@ impl Section<'_> {
             }
         }
         metadata
+    }
+
+    /// The last line of an option that is on or off.
+    fn is_set(&self, key: &str) -> bool {
+        let last = self.items(&[key]).pop();
+        last.is_some_and(|value| is_true(&value))
     }
 }
 

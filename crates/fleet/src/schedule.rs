@@ -9,44 +9,48 @@
 //! - of two that are there, a global one to one that is not, else the one with the later name;
 //! - a unit on a machine that is being drained, to the operator: a few at a time, and only where it fits elsewhere;
 //! - with `Replaces=`, the replaced one, even if it was there first. Units that replace one another, be it
-//!   through others, are not kept apart.
+//!   through others or through those that follow them, are not kept apart.
 
 mod change;
 mod diff;
 mod draft;
 mod drain;
 mod fit;
+mod hosts;
 mod obstacle;
+mod patterns;
+mod place;
+mod places;
+mod planner;
 mod pools;
-mod records;
 mod refusal;
+mod replace;
+mod shape;
+mod standing;
 mod suppose;
-mod wanted;
+mod sync;
+mod units;
 
 use unitfile::UnitName;
 
+use crate::cluster::Touched;
 use crate::{Cluster, MachineId};
-use draft::Draft;
 
 pub use change::{Change, Plan, Reason};
 pub use drain::staying;
 pub use obstacle::{nearest, obstacles};
+pub use planner::Planner;
 pub use refusal::{Refusal, summary};
 pub use suppose::{Supposition, suppose};
 
-/// Who runs where, what moves, who waits. Planning the outcome again changes nothing.
+/// Who runs where, what moves, who waits. Planning the outcome again changes nothing. Whoever plans again and again keeps a
+/// [`Planner`].
 pub fn plan(cluster: &Cluster) -> Plan {
-    let mut draft = Draft::standing(cluster);
-    draft.place();
-    draft.drain();
-    Plan {
-        changes: diff::changes(cluster, &draft),
-        waiting: draft.waiting(),
-    }
+    Planner::default().plan(cluster, &Touched::Everything)
 }
 
 /// For a unit that waits: why each machine may not take it, in order of machine id. Machines that may take it
 /// are left out. By the rules that place it, on the schedule as it stands.
 pub fn refusals(cluster: &Cluster, unit: &UnitName) -> Vec<(MachineId, Refusal)> {
-    Draft::standing(cluster).refusals(unit)
+    Planner::standing(cluster).draft.refusals(unit)
 }

@@ -5,7 +5,8 @@
 mod cluster;
 
 use cluster::Situation;
-use fleet::schedule::{Change, Plan, obstacles, plan, refusals};
+use fleet::schedule::{Change, Plan, Planner, obstacles, plan, refusals};
+use fleet::cluster::Touched;
 use fleet::{Cluster, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
@@ -76,6 +77,31 @@ fn picture(replaces: bool) -> impl Strategy<Value = Situation> {
     })
 }
 
+/// Anything that may happen to a cluster. The story takes a plan to be carried out at once; a `foreign` line is one that no leader
+/// would have written.
+fn happening() -> impl Strategy<Value = String> {
+    let options = prop::collection::vec(option(true), 0..3);
+    let unit = ("[a-f]", "(inactive|loaded|launched)", options);
+    let unit = unit.prop_map(|(name, state, options)| format!("unit {name}.service {state} {}", options.join(" ")));
+    prop_oneof![
+        6 => unit,
+        2 => "destroy [a-f]\\.service",
+        2 => "set-if-there [a-f]\\.service (inactive|loaded|launched)",
+        2 => "machine m[a-d] zone=[123]",
+        2 => "leave m[a-d]",
+        1 => "metadata m[a-d] zone=[123]",
+        1 => "leaving m[a-d]",
+        1 => "cordon m[a-d]",
+        1 => "drain m[a-d] [1-9]",
+        1 => "uncordon m[a-d]",
+        1 => "runs-if-there m[a-d] [a-f]\\.service",
+        1 => "stopped m[a-d] [a-f]\\.service",
+        1 => "lose-file [a-f]\\.service",
+        1 => r"row m[a-e] [a-g]\.service (loaded|launched)",
+        1 => r"target [a-g]\.service m[a-e]",
+    ]
+}
+
 /// Machines that an operator keeps units away from, or has drained, after the cluster has settled.
 fn cordoned() -> impl Strategy<Value = Situation> {
     let order = prop_oneof!["cordon m[a-d]", "drain m[a-d] [1-9]"];
@@ -111,6 +137,23 @@ proptest! {
     #[test]
     fn planning_the_outcome_again_changes_nothing(situation in settled(true)) {
         prop_assert_eq!(plan(&situation.cluster).changes, vec![]);
+    }
+
+    #[test]
+    fn a_planner_that_remembers_plans_like_one_that_does_not(
+        mut situation in settled(true),
+        happenings in prop::collection::vec(prop::collection::vec(happening(), 1..4), 1..12),
+    ) {
+        let mut planner = Planner::default();
+        planner.plan(&situation.cluster, &Touched::Everything);
+        situation.touched = Touched::default();
+        for happening in happenings {
+            happening.iter().for_each(|line| drop(situation.line(line)));
+            let touched = std::mem::take(&mut situation.touched);
+            let planned = planner.plan(&situation.cluster, &touched);
+            prop_assert_eq!(&planned, &plan(&situation.cluster));
+            situation.commit(&planned);
+        }
     }
 
     #[test]
@@ -264,7 +307,7 @@ fn check_rules(
     let rows = &cluster.schedule[machine];
     let metadata = cluster.metadata_of(&cluster.machines[machine]);
     prop_assert!(wanted.machine_id.iter().all(|id| id == machine.as_str()));
-    for (key, values) in &wanted.metadata {
+    for (key, values) in &wanted.demand.metadata {
         prop_assert!(
             metadata
                 .get(key)
@@ -275,7 +318,7 @@ fn check_rules(
         wanted
             .peers
             .iter()
-            .all(|peer| rows.contains_key(peer.as_str()))
+            .all(|peer| rows.contains_key(peer.name.as_str()))
     );
     for other in rows.keys().filter(|other| *other != unit) {
         let conflicts = |pattern: &String| glob::matches(pattern, other.as_str());

@@ -1,6 +1,7 @@
 //! What a plan consists of.
 
 use std::fmt;
+use std::sync::Arc;
 
 use unitfile::{Hash, UnitName};
 
@@ -12,8 +13,9 @@ use crate::{Assignment, Event, MachineId};
 pub struct Plan {
     /// Changes to the schedule, no two of them to one record. An admission comes after every other change.
     pub changes: Vec<Change>,
-    /// Units that should be on a machine and fit none; [`refusals`](super::refusals) says why.
-    pub waiting: Vec<UnitName>,
+    /// Units that should be on a machine and fit none, in order of name; [`refusals`](super::refusals) says why. Shared with the
+    /// plan before if nothing has changed.
+    pub waiting: Arc<Vec<UnitName>>,
 }
 
 /// One change to the schedule: written in one transaction, or not at all.

@@ -3,34 +3,59 @@
 //! Units that `MachineOf=` holds together go together, and nobody loses its place for them: what cannot go so stays. How many
 //! are on their way is read off the picture, so that whoever leads goes on where another one stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use unitfile::UnitName;
 
 use super::draft::Draft;
-use super::{Refusal, summary};
-use crate::{Cluster, DesiredState, MachineId, UnitState};
+use super::{Planner, Refusal, summary};
+use crate::{Cluster, DesiredState, MachineId, Resources, UnitState};
 
 /// Units on one machine that can only go together.
-type Party = BTreeSet<usize>;
+type Party = Vec<usize>;
 
 /// The units that a drain cannot take off a machine, and why, in a line each. Global units are none of them.
 pub fn staying(cluster: &Cluster, machine: &MachineId) -> BTreeMap<UnitName, String> {
-    let draft = Draft::standing(cluster);
-    let host = draft.find_host(machine);
+    let draft = Planner::standing(cluster).draft;
+    let host = draft.hosts.find(machine.as_str());
     host.map_or_else(BTreeMap::new, |host| draft.staying(host))
 }
 
-impl Draft<'_> {
+impl Draft {
+    /// Whether a unit is what it should be on the machine that it was sent to, or cannot get there.
+    pub(super) fn sync_state(&mut self, cluster: &Cluster, unit: usize) {
+        match self.is_settled(cluster, unit) {
+            true => self.unsettled.remove(&unit),
+            false => self.unsettled.insert(unit),
+        };
+    }
+
+    fn is_settled(&self, cluster: &Cluster, unit: usize) -> bool {
+        let known = self.units.get(unit);
+        let desired = known.unit.filter(|_| known.wanted.is_some() && !known.is_global());
+        let (Some((_, desired)), Some(target)) = (desired, known.backed_target()) else {
+            return true;
+        };
+        let states = cluster.states.get(&known.name);
+        let state = states.and_then(|states| states.get(&self.hosts.get(target).id));
+        state.is_some_and(|state| has_settled(state, desired))
+    }
+
     /// Moves as many units as may be on their way at a time.
     pub(super) fn drain(&mut self) {
-        for host in 0..self.hosts.len() {
-            let max = self.hosts[host].cordon.and_then(|cordon| cordon.drain);
-            if let Some(max) = max {
+        let live: Vec<usize> = self.hosts.live().collect();
+        for host in live {
+            if let Some(max) = self.hosts.get(host).drain() {
                 let max = usize::try_from(max).unwrap_or(usize::MAX);
                 self.drain_host(host, max.saturating_sub(self.on_their_way(host)));
             }
         }
+        // those that belong beside others wherever they are come along
+        for host in self.deserted.clone() {
+            self.drop_followers(host);
+        }
+        self.make_room();
+        self.place();
     }
 
     /// A party is not split, be it larger than what is left of the budget.
@@ -53,105 +78,102 @@ impl Draft<'_> {
     fn staying(&self, host: usize) -> BTreeMap<UnitName, String> {
         let mut staying = BTreeMap::new();
         for party in self.parties(host) {
-            let others = (0..self.hosts.len()).filter(|&other| other != host);
+            let others = self.hosts.live().filter(|&other| other != host);
             let refusals = others.map(|other| {
                 let refusal = self.takes(&party, other).err()?;
-                Some((self.hosts[other].id.clone(), refusal))
+                Some((self.hosts.get(other).id.clone(), refusal))
             });
             if let Some(refusals) = refusals.collect::<Option<Vec<_>>>() {
                 let why = summary(&refusals, refusals.len());
-                let names = party.iter().map(|&unit| self.units.get(unit).name());
-                staying.extend(names.map(|name| (name.clone(), why.clone())));
+                let names = party.iter().map(|&unit| self.units.get(unit).name.clone());
+                staying.extend(names.map(|name| (name, why.clone())));
             }
         }
         staying
     }
 
-    /// The units on a machine, as they hang together; without those that belong on every machine, unless they follow
-    /// somebody, which the API does not allow and the records may have.
+    /// The units on a machine, as they hang together, in order of name; without those that belong on every machine, unless they
+    /// follow somebody.
     fn parties(&self, host: usize) -> Vec<Party> {
-        let guests = self.hosts[host].guests.iter().copied();
-        let mut open: Party = guests
-            .filter(|&unit| !self.units.get(unit).global)
-            .collect();
+        let guests = self.hosts.get(host).guests.iter().copied();
+        let mut open = self.by_name(guests.filter(|&unit| !self.units.get(unit).is_global()));
         let mut parties = Vec::new();
-        while let Some(first) = open.pop_first() {
-            let mut party = Party::from([first]);
-            while let Some(&next) = open.iter().find(|&&unit| self.belongs(unit, &party)) {
-                open.remove(&next);
-                party.insert(next);
+        while !open.is_empty() {
+            let mut party = vec![open.remove(0)];
+            while let Some(next) = open.iter().position(|&unit| self.belongs(unit, &party)) {
+                party.push(open.remove(next));
             }
-            parties.push(party);
+            parties.push(self.by_name(party));
         }
         parties
     }
 
     /// Whether a unit follows somebody of the party, or the other way round.
-    fn belongs(&self, unit: usize, party: &Party) -> bool {
+    fn belongs(&self, unit: usize, party: &[usize]) -> bool {
         let mut others = party.iter();
         others.any(|&other| self.follows(unit, other) || self.follows(other, unit))
     }
 
     fn follows(&self, follower: usize, unit: usize) -> bool {
-        let name = self.units.get(unit).name().as_str();
-        self.units
-            .get(follower)
-            .peers()
-            .iter()
-            .any(|peer| peer == name)
+        let matched_by = self.units.wanted(unit).map(|wanted| &wanted.matched_by);
+        let mut peers = self.units.get(follower).peers();
+        let of = |pattern: Option<usize>| {
+            let pattern = pattern.filter(|_| follower != unit);
+            pattern.zip(matched_by).is_some_and(|(pattern, matched_by)| matched_by.contains(&pattern))
+        };
+        peers.any(|(pattern, _)| of(pattern))
     }
 
-    /// The least loaded machine that takes the whole party.
-    fn place_for(&mut self, party: &Party) -> Option<usize> {
+    /// The best machine that takes the whole party.
+    fn place_for(&self, party: &[usize]) -> Option<usize> {
         let free = |unit: &&usize| !party.iter().any(|&other| self.follows(**unit, other));
         // somebody is first where all have been placed
         let first = *party.iter().find(free)?;
-        self.least_loaded_of(first, |draft, host| draft.takes(party, host).is_ok())
+        self.best_host_that(first, |host| {
+            !self.is_crowded(first, host) && self.takes(party, host).is_ok()
+        })
     }
 
     /// Whether a machine may take all of them, and loses nobody by that.
-    fn takes(&self, party: &Party, host: usize) -> Result<(), Refusal> {
-        let mut party_members = party.iter();
-        party_members.try_for_each(|&unit| self.takes_one(unit, party, host))
+    fn takes(&self, party: &[usize], host: usize) -> Result<(), Refusal> {
+        let mut members = party.iter();
+        members.try_for_each(|&unit| self.takes_one(unit, party, host))?;
+        let reserved = party.iter().filter_map(|&unit| self.units.wanted(unit));
+        let reserved = reserved.map(|wanted| wanted.reservation());
+        self.check_reservation(reserved.fold(Resources::default(), Resources::plus), host)
     }
 
-    fn takes_one(&self, unit: usize, party: &Party, host: usize) -> Result<(), Refusal> {
+    fn takes_one(&self, unit: usize, party: &[usize], host: usize) -> Result<(), Refusal> {
+        self.check_machine(unit, host)?;
         self.check_comer(unit, host)?;
-        let guests = &self.hosts[host].guests;
-        let global = self.units.get(unit).global;
-        let here = |peer: &&String| {
-            let peer = self.units.find(peer).filter(|_| !global);
-            peer.is_some_and(|peer| party.contains(&peer) || guests.contains(&peer))
-        };
-        let mut peers = self.units.get(unit).peers().iter();
-        if let Some(missing) = peers.find(|peer| !here(peer)) {
-            return Err(Refusal::PeerElsewhere(missing.clone()));
-        }
+        self.check_party_peers(unit, party, host)?;
         self.check_guests(unit, host)?;
-        let pushed = guests
-            .iter()
-            .find(|&&guest| self.units.replaces(unit, guest));
+        let mut guests = self.hosts.get(host).guests.iter();
+        let pushed = guests.find(|&&guest| self.replaces(unit, guest));
         pushed.map_or(Ok(()), |&guest| {
-            Err(Refusal::Conflict(self.units.get(guest).name().clone()))
+            Err(Refusal::Conflict(self.units.get(guest).name.clone()))
         })
+    }
+
+    /// Each unit that it follows is there or comes along.
+    fn check_party_peers(&self, unit: usize, party: &[usize], host: usize) -> Result<(), Refusal> {
+        let comes = |pattern: usize| {
+            let mut others = party.iter().filter(|&&other| other != unit);
+            others.any(|&other| self.units.wanted(other).is_some_and(|other| other.matched_by.contains(&pattern)))
+        };
+        let there = |pattern: usize| self.patterns.get(pattern).at(host).matching > 0;
+        let here = |pattern: Option<usize>| {
+            pattern.is_some_and(|pattern| comes(pattern) || there(pattern))
+        };
+        let mut peers = self.units.get(unit).peers();
+        let missing = peers.find(|(pattern, _)| !here(*pattern));
+        missing.map_or(Ok(()), |(_, peer)| Err(Refusal::PeerElsewhere(peer.name.clone())))
     }
 
     /// Units that have been sent to other machines and are not yet there what they should be.
     fn on_their_way(&self, host: usize) -> usize {
-        let elsewhere = |&unit: &usize| {
-            let target = self.recorded.wanted[unit].backed_target();
-            let target = target.filter(|target| *target != self.hosts[host].id);
-            target.is_some_and(|target| {
-                let wanted = self.units.get(unit).unit;
-                let states = self.cluster.states.get(&wanted.name);
-                let state = states.and_then(|states| states.get(target));
-                !state.is_some_and(|state| has_settled(state, wanted.desired))
-            })
-        };
-        (0..self.units.len())
-            .filter(|&unit| !self.units.get(unit).global)
-            .filter(elsewhere)
-            .count()
+        let units = self.unsettled.iter().map(|&unit| self.units.get(unit));
+        units.filter(|unit| unit.target != Some(host)).count()
     }
 }
 

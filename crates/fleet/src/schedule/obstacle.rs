@@ -3,7 +3,7 @@
 use unitfile::UnitName;
 
 use super::Refusal;
-use super::draft::Draft;
+use super::Planner;
 use crate::{Cluster, MachineId};
 
 /// For a unit that should be on a machine: every machine, in order of id, with all that keeps the unit from it. Nothing
@@ -11,7 +11,7 @@ use crate::{Cluster, MachineId};
 ///
 /// By the rules that place it, on the schedule as it stands; [`refusals`](super::refusals) has the first of them only.
 pub fn obstacles(cluster: &Cluster, unit: &UnitName) -> Vec<(MachineId, Vec<Refusal>)> {
-    Draft::standing(cluster).obstacles(unit)
+    Planner::standing(cluster).draft.obstacles(unit)
 }
 
 /// The machine that would have to change the least to take a unit, the first by id among equals; none if there is no
@@ -29,12 +29,14 @@ impl Refusal {
         match self {
             Refusal::OtherMachine(id) => format!("change MachineID={id} in the unit file"),
             Refusal::Metadata(wanted) => {
-                let first = wanted.split('|').next().unwrap_or(wanted);
+                let first = wanted.split('|').next().unwrap_or(wanted).trim();
                 format!("give it metadata {first}")
             }
             Refusal::PeerElsewhere(unit) => format!("bring {unit} there"),
             Refusal::PeerCycle(_) => "let MachineOf= of one of them go".to_owned(),
             Refusal::Conflict(unit) | Refusal::Replaced(unit) => format!("unload {unit}"),
+            Refusal::Enough(_) => "stop one of them there".to_owned(),
+            Refusal::NoRoom(_) => "stop others there that reserve so much".to_owned(),
             Refusal::Leaving => "let it stay in the cluster".to_owned(),
             Refusal::Cordoned => "uncordon it".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
@@ -46,6 +48,7 @@ impl Refusal {
         match self {
             Refusal::Metadata(_) | Refusal::Cordoned => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
+            Refusal::Enough(_) | Refusal::NoRoom(_) => 3,
             Refusal::Leaving => 4,
             Refusal::OtherMachine(_) | Refusal::PeerCycle(_) | Refusal::NoFile => 8,
         }

@@ -1,79 +1,143 @@
-//! Machines by load, for each set of metadata that units ask for.
+//! Machines by load, for each set of demands that units have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// What `MachineMetadata=` asks: for each key, the values of which one must be there.
-pub(super) type Metadata = BTreeMap<String, BTreeSet<String>>;
+use slab::Slab;
 
-/// For each distinct requirement the machines that meet it, the least loaded first, ties by machine id.
-/// A machine's index stands for it; indices are in order of machine id.
+use crate::MachineId;
+use crate::requirements::Demand;
+
+/// For each demand that some unit has, the machines that meet it. A demand's index stands for it.
 #[derive(Default)]
-pub(super) struct Pools<'a> {
-    by_requirement: BTreeMap<&'a Metadata, usize>,
-    /// Load and machine.
-    pools: Vec<BTreeSet<(usize, usize)>>,
-    /// The pools that each machine is in.
-    of_host: BTreeMap<usize, Vec<usize>>,
+pub(super) struct Pools {
+    by_demand: BTreeMap<Demand, usize>,
+    pools: Slab<Pool>,
 }
 
-impl<'a> Pools<'a> {
-    /// Makes the pool of `wanted` of its members (load and machine), unless it is there.
-    pub(super) fn ensure<I>(&mut self, wanted: &'a Metadata, members: impl FnOnce() -> I)
-    where
-        I: Iterator<Item = (usize, usize)>,
-    {
-        let next = self.pools.len();
-        if *self.by_requirement.entry(wanted).or_insert(next) == next {
-            self.add(members().collect());
+/// The machines that meet one demand.
+pub(super) struct Pool {
+    pub(super) demand: Demand,
+    /// How many units have the demand.
+    users: usize,
+    by_merit: BTreeMap<Merit, usize>,
+    pub(super) groups: Vec<Group>,
+}
+
+/// Machines that are alike in all but their load.
+pub(super) struct Group {
+    pub(super) merit: Merit,
+    /// The least loaded first, ties by machine id.
+    pub(super) hosts: BTreeMap<Rank, usize>,
+}
+
+/// What a unit's preferences see of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Merit {
+    /// What preferences say against the machine: the weights of what it should avoid, less those of what it prefers.
+    pub(super) cost: i32,
+    /// The machine's value of each key of `Spread=`, in their order; empty without the key.
+    pub(super) values: Vec<String>,
+}
+
+/// Load and machine id.
+pub(super) type Rank = (u32, MachineId);
+
+/// Where a machine stands in the pools: pool and group.
+pub(super) type Membership = (usize, usize);
+
+impl Pools {
+    /// A unit has this demand. Whether the pool is a new one, still without machines, is told with its index.
+    pub(super) fn take(&mut self, demand: &Demand) -> (usize, bool) {
+        if let Some(&at) = self.by_demand.get(demand) {
+            self.pools[at].users += 1;
+            return (at, false);
+        }
+        let at = self.pools.insert(Pool {
+            demand: demand.clone(),
+            users: 1,
+            by_merit: BTreeMap::new(),
+            groups: Vec::new(),
+        });
+        self.by_demand.insert(demand.clone(), at);
+        (at, true)
+    }
+
+    /// A unit has it no more. Whether nobody has: then the pool is empty and gone, and no machine may name it any more.
+    pub(super) fn release(&mut self, at: usize) -> Option<Pool> {
+        self.pools[at].users -= 1;
+        if self.pools[at].users > 0 {
+            return None;
+        }
+        let pool = self.pools.remove(at);
+        self.by_demand.remove(&pool.demand);
+        Some(pool)
+    }
+
+    pub(super) fn get(&self, at: usize) -> &Pool {
+        &self.pools[at]
+    }
+
+    /// A machine goes into every pool whose demand it meets; where it is then.
+    pub(super) fn join(&mut self, metadata: &Metadata, rank: &Rank, host: usize) -> Vec<Membership> {
+        let pools = self.pools.iter_mut();
+        let joined = pools.filter_map(|(at, pool)| Some((at, pool.join(metadata, rank, host)?)));
+        joined.collect()
+    }
+
+    /// The same for one pool.
+    pub(super) fn join_one(
+        &mut self,
+        at: usize,
+        metadata: &Metadata,
+        rank: &Rank,
+        host: usize,
+    ) -> Option<Membership> {
+        Some((at, self.pools[at].join(metadata, rank, host)?))
+    }
+
+    pub(super) fn leave(&mut self, memberships: &[Membership], rank: &Rank) {
+        for &(pool, group) in memberships {
+            self.pools[pool].groups[group].hosts.remove(rank);
         }
     }
 
-    /// The machines that meet `wanted`; none if there is no such pool.
-    pub(super) fn get(&self, wanted: &Metadata) -> impl Iterator<Item = usize> + '_ {
-        let pool = self
-            .by_requirement
-            .get(wanted)
-            .and_then(|&pool| self.pools.get(pool));
-        pool.into_iter().flatten().map(|&(_, host)| host)
-    }
-
-    fn add(&mut self, members: BTreeSet<(usize, usize)>) {
-        for (_, host) in &members {
-            self.of_host
-                .entry(*host)
-                .or_default()
-                .push(self.pools.len());
-        }
-        self.pools.push(members);
-    }
-
-    /// A machine's load went from `before` to `after`.
-    pub(super) fn reload(&mut self, host: usize, before: usize, after: usize) {
-        for &pool in self.of_host.get(&host).into_iter().flatten() {
-            self.pools[pool].remove(&(before, host));
-            self.pools[pool].insert((after, host));
+    /// A machine's load has changed.
+    pub(super) fn reload(&mut self, memberships: &[Membership], before: &Rank, after: &Rank) {
+        for &(pool, group) in memberships {
+            let hosts = &mut self.pools[pool].groups[group].hosts;
+            if let Some(host) = hosts.remove(before) {
+                hosts.insert(after.clone(), host);
+            }
         }
     }
 }
 
-/// The first key of `wanted` of which `metadata` has no asked-for value, as `key=value|value`.
-pub(super) fn lacking(metadata: &BTreeMap<String, String>, wanted: &Metadata) -> Option<String> {
-    all_lacking(metadata, wanted).next()
-}
+/// A machine's metadata as placement sees it.
+pub(super) type Metadata = BTreeMap<String, String>;
 
-/// All such keys.
-pub(super) fn all_lacking<'a>(
-    metadata: &'a BTreeMap<String, String>,
-    wanted: &'a Metadata,
-) -> impl Iterator<Item = String> + 'a {
-    let met = |key: &String, values: &BTreeSet<String>| {
-        metadata
-            .get(key)
-            .is_some_and(|value| values.contains(value))
-    };
-    let lacking = wanted.iter().filter(move |(key, values)| !met(key, values));
-    lacking.map(|(key, values)| {
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        format!("{key}={}", values.join("|"))
-    })
+impl Pool {
+    /// The machine's group, if it meets the demand.
+    fn join(&mut self, metadata: &Metadata, rank: &Rank, host: usize) -> Option<usize> {
+        if self.demand.lacking(metadata).next().is_some() {
+            return None;
+        }
+        let merit = Merit {
+            cost: self.demand.cost(metadata),
+            values: self.demand.values(metadata),
+        };
+        let next = self.groups.len();
+        let group = *self.by_merit.entry(merit.clone()).or_insert(next);
+        if group == next {
+            let hosts = BTreeMap::new();
+            self.groups.push(Group { merit, hosts });
+        }
+        self.groups[group].hosts.insert(rank.clone(), host);
+        Some(group)
+    }
+
+    /// The machines in it.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = usize> + '_ {
+        let groups = self.groups.iter();
+        groups.flat_map(|group| group.hosts.values().copied())
+    }
 }

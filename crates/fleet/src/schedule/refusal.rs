@@ -5,7 +5,7 @@ use std::fmt;
 
 use unitfile::UnitName;
 
-use crate::MachineId;
+use crate::{MachineId, Resources};
 
 /// Why a machine may not take a unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,7 @@ pub enum Refusal {
     /// `MachineID=` names another machine.
     OtherMachine(String),
     /// The machine lacks one of the values that `MachineMetadata=` asks of a key: `key=value`, alternatives
-    /// separated by `|`.
+    /// separated by `|`; or an expression of `Constraint=` does not hold.
     Metadata(String),
     /// A unit of `MachineOf=` is not there.
     PeerElsewhere(String),
@@ -23,6 +23,10 @@ pub enum Refusal {
     Conflict(UnitName),
     /// A unit is there that replaces it.
     Replaced(UnitName),
+    /// As many instances of the template are there as `MaxPerMachine=` allows.
+    Enough(u32),
+    /// What the unit reserves is more than others leave.
+    NoRoom(Resources),
     /// The machine is about to leave the cluster.
     Leaving,
     /// An operator keeps new units away from the machine.
@@ -105,6 +109,8 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         }
         Refusal::Conflict(unit) => format!("{} with {unit}", verb("conflicts", "conflict")),
         Refusal::Replaced(unit) => format!("{} {unit}, which replaces it", verb("has", "have")),
+        Refusal::Enough(max) => format!("{} MaxPerMachine={max} of them", verb("has", "have")),
+        Refusal::NoRoom(asked) => format!("{} no room for {asked}", verb("has", "have")),
         Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
         Refusal::Cordoned => verb("is cordoned", "are cordoned").to_owned(),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
@@ -120,6 +126,8 @@ impl fmt::Display for Refusal {
             Refusal::PeerCycle(way) => write!(f, "MachineOf= goes round in a circle: {way}"),
             Refusal::Conflict(unit) => write!(f, "conflicts with {unit}"),
             Refusal::Replaced(unit) => write!(f, "replaced by {unit}"),
+            Refusal::Enough(max) => write!(f, "has MaxPerMachine={max} of them already"),
+            Refusal::NoRoom(asked) => write!(f, "has no room for {asked}"),
             Refusal::Leaving => f.write_str("the machine is leaving"),
             Refusal::Cordoned => f.write_str("the machine is cordoned"),
             Refusal::NoFile => f.write_str("the unit file is missing"),

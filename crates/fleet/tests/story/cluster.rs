@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fleet::cluster::FileRecord;
+use fleet::cluster::{FileRecord, Touched};
 use fleet::schedule::{Change, Plan, Reason, Refusal, nearest, obstacles, plan, refusals, summary};
 use fleet::{
     Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
@@ -14,6 +14,8 @@ use unitfile::{Hash, UnitFile, UnitName, UnitOption};
 #[derive(Default)]
 pub(crate) struct Situation {
     pub(crate) cluster: Cluster,
+    /// What has changed since somebody last took it.
+    pub(crate) touched: Touched,
     lines: Vec<String>,
 }
 
@@ -39,6 +41,11 @@ impl Situation {
             ["lose-file", name] => self.lose_file(name),
             ["leaving", id] => self.leaving(id),
             ["runs", machine, name] => self.runs(machine, name),
+            ["set-if-there", name, state] if self.cluster.units.contains_key(*name) => self.set(name, state),
+            ["runs-if-there", machine, name] if self.cluster.units.contains_key(*name) => {
+                self.runs(machine, name);
+            }
+            ["set-if-there" | "runs-if-there", ..] => {}
             ["stopped", machine, name] => {
                 self.apply(Event::State(unit(name), machine_id(machine), None));
             }
@@ -72,7 +79,7 @@ impl Situation {
     }
 
     fn apply(&mut self, event: Event) {
-        self.cluster.apply(event);
+        self.cluster.apply_noting(event, &mut self.touched);
     }
 
     /// The machine joins, or joins again.
@@ -89,15 +96,17 @@ impl Situation {
             boot_id: String::new(),
             member_since: self.cluster.revision,
             leaving: false,
+            capacity: fleet::Resources::default(),
         };
         self.apply(Event::Machine(id, Some(machine)));
     }
 
     /// The machine says that it is about to leave.
     fn leaving(&mut self, id: &str) {
-        let mut machine = self.cluster.machines[id].clone();
-        machine.leaving = true;
-        self.apply(Event::Machine(machine_id(id), Some(machine)));
+        if let Some(mut machine) = self.cluster.machines.get(id).cloned() {
+            machine.leaving = true;
+            self.apply(Event::Machine(machine_id(id), Some(machine)));
+        }
     }
 
     /// The machine says that it has the unit.
@@ -144,8 +153,9 @@ impl Situation {
     }
 
     fn lose_file(&mut self, name: &str) {
-        let hash = self.cluster.units[name].hash;
-        self.apply(Event::File(hash, None));
+        if let Some(hash) = self.cluster.units.get(name).map(|unit| unit.hash) {
+            self.apply(Event::File(hash, None));
+        }
     }
 
     fn row(&mut self, machine: &str, name: &str, state: &str) {

@@ -1,0 +1,152 @@
+//! The planner: a draft that is kept from plan to plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use unitfile::{Hash, UnitName};
+
+use super::draft::Draft;
+use super::{Change, Plan};
+use crate::cluster::{Subject, Touched};
+use crate::{Cluster, MachineId};
+
+/// Makes one plan after the other, each at the cost of what has changed since.
+///
+/// It takes its plans to be carried out. Whatever happens otherwise shows in the next picture, and is planned anew.
+#[derive(Default)]
+pub struct Planner {
+    pub(super) draft: Draft,
+    machines: BTreeSet<MachineId>,
+    files: BTreeSet<Hash>,
+    waiting: Arc<Vec<UnitName>>,
+}
+
+impl Planner {
+    /// What should change in `cluster`, of which `touched` is new since the last plan. The same as [`plan`](super::plan) would
+    /// say, which knows nothing of earlier plans.
+    pub fn plan(&mut self, cluster: &Cluster, touched: &Touched) -> Plan {
+        self.look(cluster, touched);
+        self.draft.place();
+        self.draft.drain();
+        self.finish(cluster)
+    }
+
+    /// All of a cluster, with every unit where it may stay.
+    pub(super) fn standing(cluster: &Cluster) -> Self {
+        let mut planner = Planner::default();
+        planner.look(cluster, &Touched::Everything);
+        planner
+    }
+
+    fn look(&mut self, cluster: &Cluster, touched: &Touched) {
+        let units = match touched {
+            Touched::Everything => {
+                *self = Planner::default();
+                self.sync_everything(cluster)
+            }
+            Touched::These(subjects) => self.sync(cluster, subjects),
+        };
+        for &unit in &units {
+            self.draft.sync_unit(cluster, unit);
+        }
+        for unit in units {
+            self.draft.compare(unit);
+            self.draft.sync_state(cluster, unit);
+        }
+        self.draft.stand(cluster);
+    }
+
+    fn sync_everything(&mut self, cluster: &Cluster) -> BTreeSet<usize> {
+        let present = cluster.machines.keys().chain(cluster.admitted.keys());
+        for id in present {
+            self.sync_machine(cluster, id);
+        }
+        self.files.extend(cluster.files.keys());
+        let units = cluster.units.keys().chain(cluster.targets.keys());
+        let mut touched: BTreeSet<usize> = units.map(|name| self.draft.units.entry(name)).collect();
+        for (id, rows) in &cluster.schedule {
+            let rows = rows.keys();
+            touched.extend(rows.map(|name| self.draft.sync_row(cluster, id, name)));
+        }
+        touched
+    }
+
+    fn sync(&mut self, cluster: &Cluster, subjects: &[Subject]) -> BTreeSet<usize> {
+        let mut units = BTreeSet::new();
+        for subject in subjects {
+            match subject {
+                Subject::File(hash) => drop(self.files.insert(*hash)),
+                Subject::Unit(name) => drop(units.insert(self.draft.units.entry(name))),
+                Subject::Row(id, name) => {
+                    units.insert(self.draft.sync_row(cluster, id, name));
+                }
+                Subject::Machine(id) => self.sync_machine(cluster, id),
+                Subject::State(name, id) => self.sync_state(cluster, name, id),
+            }
+        }
+        units
+    }
+
+    fn sync_machine(&mut self, cluster: &Cluster, id: &MachineId) {
+        self.machines.insert(id.clone());
+        self.draft.sync_machine(cluster, id);
+    }
+
+    fn sync_state(&mut self, cluster: &Cluster, name: &UnitName, id: &MachineId) {
+        if let Some(unit) = self.draft.units.find(name.as_str()) {
+            self.draft.sync_state(cluster, unit);
+        }
+        // a machine that leaves has stopped it
+        let leaving = cluster.machines.get(id).is_some_and(|machine| machine.leaving);
+        if leaving {
+            self.draft.dirty.extend(self.draft.hosts.find(id.as_str()));
+        }
+    }
+
+    fn finish(&mut self, cluster: &Cluster) -> Plan {
+        let mut changes = self.draft.unit_changes();
+        let mut files = self.draft.count_files();
+        files.append(&mut self.files);
+        changes.extend(self.dismissals(cluster));
+        changes.extend(self.draft.collections(cluster, files));
+        changes.extend(self.admissions(cluster));
+        self.machines.clear();
+        self.draft.settle();
+        Plan {
+            changes,
+            waiting: self.waiting(),
+        }
+    }
+
+    /// Machines that left a schedule behind.
+    fn dismissals(&self, cluster: &Cluster) -> Vec<Change> {
+        let known = self.machines.iter();
+        let known = known.filter(|id| cluster.admitted.contains_key(*id));
+        let gone = known.filter(|id| !cluster.machines.contains_key(*id));
+        let gone = gone.cloned();
+        gone.map(|machine| Change::Dismiss { machine }).collect()
+    }
+
+    /// Machines whose schedule was decided for an earlier membership, or never.
+    fn admissions(&self, cluster: &Cluster) -> Vec<Change> {
+        let members = self.machines.iter().filter_map(|id| cluster.machines.get(id));
+        let decided = |id: &MachineId, since: i64| cluster.admitted.get(id) == Some(&since);
+        members
+            .filter(|machine| !decided(&machine.id, machine.member_since))
+            .map(|machine| Change::Admit {
+                machine: machine.id.clone(),
+                since: machine.member_since,
+            })
+            .collect()
+    }
+
+    fn waiting(&mut self) -> Arc<Vec<UnitName>> {
+        if !std::mem::take(&mut self.draft.homeless_changed).is_empty() {
+            let homeless = self.draft.homeless.iter();
+            let mut waiting: Vec<UnitName> = homeless.map(|turn| turn.name.clone()).collect();
+            waiting.sort_unstable();
+            self.waiting = Arc::new(waiting);
+        }
+        self.waiting.clone()
+    }
+}

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::cluster::FileRecord;
-use fleet::schedule::{Change, plan};
+use fleet::cluster::{FileRecord, Touched};
+use fleet::schedule::{Change, Planner};
 use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
@@ -21,21 +21,23 @@ const SIZES: [(usize, usize, Duration); 2] = [
     (2_000, 100, Duration::from_millis(10)),
     (100_000, 5_000, Duration::from_secs(1)),
 ];
+/// How often something small is changed and planned.
+const CHANGES: usize = 31;
 const ONE_MORE: Duration = Duration::from_millis(1);
 const ONE_LOST: Duration = Duration::from_millis(20);
 
 /// What units ask for, by the last digit of their group. `%i` is the instance, one of ten.
 const SECTIONS: [&str; 10] = [
-    "",
+    "Replaces=old-%p@*.service",
     "MachineMetadata=zone=%i",
     "Conflicts=%p@*.service",
     "MachineMetadata=zone=1\nMachineMetadata=zone=2",
-    "",
+    "Spread=zone\nMemoryReservation=64M",
     "MachineOf=u%i.service",
-    "MachineMetadata=disk=ssd\nConflicts=%p@*.service",
-    "",
+    "Constraint=disk=ssd\nConflicts=%p@*.service",
+    "Prefer=disk=ssd\nMaxPerMachine=2\nCPUReservation=1%",
     "Conflicts=nobody-of-that-name*.service",
-    "MachineMetadata=zone=%i",
+    "AvoidUnits=%p@*.service\nMachineMetadata=zone=%i",
 ];
 
 fn main() {
@@ -80,7 +82,7 @@ fn measure(
     limit: Option<Duration>,
 ) {
     println!("{units} units on {machines} machines, {what}");
-    let rounds = (200_000 / units).clamp(1, 5);
+    let rounds = (500_000 / units).clamp(1, 9);
     let mut first = Vec::new();
     let mut settled = Cluster::default();
     for _ in 0..rounds {
@@ -88,25 +90,23 @@ fn measure(
         first.push(timed(&mut settled));
     }
     tell("from nothing", first, limit);
-    let again = (0..rounds).map(|_| timed(&mut settled)).collect();
-    tell("at rest", again, None);
+    let mut planner = Planner::default();
+    timed_again(&mut planner, &mut settled, &mut Touched::Everything);
+    let mut touched = Touched::default();
     let hash = settled.units.values().next().expect("a unit").hash;
-    let more = (0..rounds).map(|round| {
+    let more = (0..CHANGES).map(|round| {
         let name = UnitName::parse(&format!("more{round}.service")).expect("a name");
         let desired = DesiredState::Launched;
-        settled.apply(Event::Unit(name, Some(UnitRecord { hash, desired })));
-        timed(&mut settled)
+        let event = Event::Unit(name, Some(UnitRecord { hash, desired }));
+        settled.apply_noting(event, &mut touched);
+        timed_again(&mut planner, &mut settled, &mut touched)
     });
     tell("one unit more", more.collect(), Some(ONE_MORE));
-    let lost = (0..rounds).map(|_| {
-        let lost = settled
-            .machines
-            .keys()
-            .nth(machines / 2)
-            .cloned()
-            .expect("a machine");
-        settled.apply(Event::Machine(lost, None));
-        timed(&mut settled)
+    let lost = (0..CHANGES).map(|_| {
+        let lost = settled.machines.keys().nth(settled.machines.len() / 2).cloned();
+        let event = Event::Machine(lost.expect("a machine"), None);
+        settled.apply_noting(event, &mut touched);
+        timed_again(&mut planner, &mut settled, &mut touched)
     });
     tell("one machine lost", lost.collect(), Some(ONE_LOST));
 }
@@ -118,13 +118,19 @@ fn tell(what: &str, mut rounds: Vec<Duration>, limit: Option<Duration>) {
     println!("  {what:<20}{:>12.2} ms{limit}", median.as_secs_f64() * 1e3);
 }
 
-/// Plans, writes the plan, and returns how long planning took.
+/// Plans from nothing, writes the plan, and returns how long planning took.
 fn timed(cluster: &mut Cluster) -> Duration {
+    timed_again(&mut Planner::default(), cluster, &mut Touched::Everything)
+}
+
+/// The same of what is new; then what the plan itself has changed is.
+fn timed_again(planner: &mut Planner, cluster: &mut Cluster, touched: &mut Touched) -> Duration {
     let start = Instant::now();
-    let planned = plan(cluster);
+    let planned = planner.plan(cluster, touched);
     let took = start.elapsed();
+    *touched = Touched::default();
     let events = planned.changes.iter().flat_map(Change::events);
-    events.for_each(|event| cluster.apply(event));
+    events.for_each(|event| cluster.apply_noting(event, touched));
     took
 }
 
@@ -172,7 +178,10 @@ fn machine(id: MachineId, at: usize) -> Machine {
         boot_id: String::new(),
         member_since: 1,
         leaving: false,
-    capacity: Resources::default(),
+    capacity: Resources {
+            memory: 64 << 30,
+            cpu: 32_000,
+        },
     }
 }
 

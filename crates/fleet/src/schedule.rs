@@ -23,6 +23,7 @@ mod place;
 mod places;
 mod planner;
 mod pools;
+mod queue;
 mod refusal;
 mod replace;
 mod shape;

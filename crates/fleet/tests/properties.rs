@@ -7,7 +7,7 @@ mod cluster;
 use cluster::Situation;
 use fleet::schedule::{Change, Plan, Planner, obstacles, plan, refusals};
 use fleet::cluster::Touched;
-use fleet::{Cluster, Event, MachineId, Requirements, glob};
+use fleet::{Cluster, DesiredState, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
 
@@ -23,19 +23,26 @@ fn machines() -> impl Strategy<Value = Lines> {
             .zip(ids)
             .filter_map(|(zone, id)| zone.zip(Some(id)));
         present
-            .map(|(zone, id)| format!("machine {id} zone={zone}"))
+            .map(|(zone, id)| format!("machine {id} zone={zone} memory={}G", zone + 2))
             .collect()
     })
 }
 
 fn option(replaces: bool) -> impl Strategy<Value = String> {
-    let (unit, pattern) = (r"[a-f]\.service", r"([a-f]|\[a-c\]|\*)\.service");
+    let (unit, pattern) = (NAME, r"(a|b|w@1|w@\*|\[a-c\]|\*)\.service");
     let usual = prop_oneof![
         3 => "MachineMetadata=zone=[123]",
         2 => unit.prop_map(|unit| format!("MachineOf={unit}")),
         3 => pattern.prop_map(|pattern| format!("Conflicts={pattern}")),
         1 => "MachineID=m[a-d]",
         2 => Just("Global=true".to_owned()),
+        1 => r"MachineOf=(all:)?(w@\*|\[ab\])\.service",
+        1 => "Constraint=(zone!=2|zone>1|!zone)",
+        1 => "(Prefer|Avoid)=zone=[123]",
+        1 => "Spread=zone",
+        1 => r"AvoidUnits=(w@\*|b)\.service",
+        1 => "MaxPerMachine=[12]",
+        1 => "MemoryReservation=[123]G",
     ];
     let pushing = pattern.prop_map(|pattern| format!("Replaces={pattern}"));
     (usual, pushing, 0..4).prop_map(move |(usual, pushing, chance)| {
@@ -51,7 +58,7 @@ fn units(replaces: bool) -> impl Strategy<Value = Lines> {
     let options = prop::collection::vec(option(replaces), 0..3);
     let unit = prop::option::of(("(inactive|loaded|launched)", options));
     prop::collection::vec(unit, 6).prop_map(|units| {
-        let present = units.into_iter().zip("abcdef".chars());
+        let present = units.into_iter().zip(["a", "b", "c", "w@1", "w@2", "w@3"]);
         let lines = present.filter_map(|(unit, name)| {
             let (state, options) = unit?;
             Some(format!("unit {name}.service {state} {}", options.join(" ")))
@@ -60,10 +67,13 @@ fn units(replaces: bool) -> impl Strategy<Value = Lines> {
     })
 }
 
+/// A unit: half of them are instances of one template.
+const NAME: &str = r"(a|b|c|w@[123])\.service";
+
 /// Rows and targets as nobody would write them.
 fn records() -> impl Strategy<Value = Lines> {
-    let row = r"row m[a-e] [a-g]\.service (loaded|launched)";
-    let target = r"target [a-g]\.service m[a-e]";
+    let row = r"row m[a-e] (a|b|c|g|w@[123])\.service (loaded|launched)";
+    let target = r"target (a|b|c|g|w@[123])\.service m[a-e]";
     prop::collection::vec(prop_oneof![row, target], 0..12)
 }
 
@@ -81,12 +91,12 @@ fn picture(replaces: bool) -> impl Strategy<Value = Situation> {
 /// would have written.
 fn happening() -> impl Strategy<Value = String> {
     let options = prop::collection::vec(option(true), 0..3);
-    let unit = ("[a-f]", "(inactive|loaded|launched)", options);
-    let unit = unit.prop_map(|(name, state, options)| format!("unit {name}.service {state} {}", options.join(" ")));
+    let unit = (NAME, "(inactive|loaded|launched)", options);
+    let unit = unit.prop_map(|(name, state, options)| format!("unit {name} {state} {}", options.join(" ")));
     prop_oneof![
         6 => unit,
-        2 => "destroy [a-f]\\.service",
-        2 => "set-if-there [a-f]\\.service (inactive|loaded|launched)",
+        2 => "destroy (a|b|c|w@[123])\\.service",
+        2 => "set-if-there (a|b|c|w@[123])\\.service (inactive|loaded|launched)",
         2 => "machine m[a-d] zone=[123]",
         2 => "leave m[a-d]",
         1 => "metadata m[a-d] zone=[123]",
@@ -94,19 +104,20 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "cordon m[a-d]",
         1 => "drain m[a-d] [1-9]",
         1 => "uncordon m[a-d]",
-        1 => "runs-if-there m[a-d] [a-f]\\.service",
-        1 => "stopped m[a-d] [a-f]\\.service",
-        1 => "lose-file [a-f]\\.service",
-        1 => r"row m[a-e] [a-g]\.service (loaded|launched)",
-        1 => r"target [a-g]\.service m[a-e]",
+        1 => "runs-if-there m[a-d] (a|b|c|w@[123])\\.service",
+        1 => "stopped m[a-d] (a|b|c|w@[123])\\.service",
+        1 => "lose-file (a|b|c|w@[123])\\.service",
+        1 => r"row m[a-e] (a|b|c|g|w@[123])\.service (loaded|launched)",
+        1 => r"target (a|b|c|g|w@[123])\.service m[a-e]",
+        1 => "capacity m[a-d] [1-6]G",
     ]
 }
 
 /// Machines that an operator keeps units away from, or has drained, after the cluster has settled.
-fn cordoned() -> impl Strategy<Value = Situation> {
+fn cordoned(replaces: bool) -> impl Strategy<Value = Situation> {
     let order = prop_oneof!["cordon m[a-d]", "drain m[a-d] [1-9]"];
     let orders = prop::collection::vec(order, 1..4);
-    (settled(true), orders).prop_map(|(mut situation, orders)| {
+    (settled(replaces), orders).prop_map(|(mut situation, orders)| {
         for order in orders {
             situation.line(&order);
         }
@@ -157,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn a_drain_costs_nobody_its_place(mut situation in cordoned()) {
+    fn a_drain_costs_nobody_its_place(mut situation in cordoned(false)) {
         let before = situation.cluster.targets.clone();
         for _ in 0..3 {
             let planned = plan(&situation.cluster);
@@ -169,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_drained_cluster_keeps_all_rules_and_nothing_comes_to_a_cordoned_machine(mut situation in cordoned()) {
+    fn a_drained_cluster_keeps_all_rules_and_nothing_comes_to_a_cordoned_machine(mut situation in cordoned(true)) {
         for _ in 0..3 {
             let planned = plan(&situation.cluster);
             for change in &planned.changes {
@@ -194,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn obstacles_and_refusals_agree(situation in cordoned()) {
+    fn obstacles_and_refusals_agree(situation in cordoned(true)) {
         let cluster = &situation.cluster;
         for unit in cluster.units.keys() {
             let refused: Vec<MachineId> = refusals(cluster, unit).into_iter().map(|(machine, _)| machine).collect();
@@ -314,12 +325,14 @@ fn check_rules(
                 .is_some_and(|value| values.contains(value))
         );
     }
-    prop_assert!(
-        wanted
-            .peers
-            .iter()
-            .all(|peer| rows.contains_key(peer.name.as_str()))
-    );
+    prop_assert!(wanted.demand.constraints.iter().all(|expression| expression.holds(&metadata)));
+    for peer in &wanted.peers {
+        let is_peer = |name: &&UnitName| *name != unit && glob::matches(&peer.name, name.as_str());
+        let here = rows.keys().filter(is_peer).count();
+        let all = cluster.units.values().filter(|unit| unit.desired != DesiredState::Inactive);
+        let all = all.map(|unit| &unit.name).filter(is_peer).count();
+        prop_assert!(here > 0 && (!peer.all || here == all), "{unit} on {machine} with {here} of {all}");
+    }
     for other in rows.keys().filter(|other| *other != unit) {
         let conflicts = |pattern: &String| glob::matches(pattern, other.as_str());
         prop_assert!(

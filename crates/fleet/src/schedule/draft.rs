@@ -9,7 +9,8 @@ use super::hosts::Hosts;
 use super::patterns::Patterns;
 use super::pools::Pools;
 use super::shape::Shape;
-use super::units::{Turn, Units};
+use super::queue::Queue;
+use super::units::Units;
 
 /// Which unit is on which machine so far. Between plans it is the schedule as recorded, and all that a plan asks of it is kept
 /// at hand: so a plan costs what has changed.
@@ -20,13 +21,13 @@ pub(super) struct Draft {
     pub(super) patterns: Patterns,
     pub(super) pools: Pools,
     /// Units that belong on every machine that fits.
-    pub(super) globals: BTreeSet<Turn>,
+    pub(super) globals: BTreeSet<usize>,
     /// Units that replace others.
     pub(super) replacers: BTreeSet<usize>,
     /// Units that should be on a machine and are on none.
-    pub(super) homeless: BTreeSet<Turn>,
+    pub(super) homeless: BTreeSet<usize>,
     /// Those that were among them at the last plan or are now, but not both.
-    pub(super) homeless_changed: BTreeSet<Turn>,
+    pub(super) homeless_changed: BTreeSet<usize>,
     /// Units that are to be tried next: this turn, and once everybody had theirs.
     pub(super) queue: Queue,
     /// Machines that may take somebody now whom they refused before.
@@ -49,36 +50,6 @@ pub(super) struct Draft {
     pub(super) files: BTreeMap<Hash, usize>,
     /// Units that are not what they should be on the machine that they were sent to.
     pub(super) unsettled: BTreeSet<usize>,
-}
-
-/// Who is to be tried, in order.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) now: BTreeSet<Turn>,
-    later: BTreeSet<Turn>,
-    /// Whose turn it is.
-    current: Option<Turn>,
-}
-
-impl Queue {
-    /// In this round if it has not been this unit's turn yet, else in the next.
-    pub(super) fn push(&mut self, turn: Turn) {
-        match &self.current {
-            Some(current) if turn <= *current => self.later.insert(turn),
-            _ => self.now.insert(turn),
-        };
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Turn> {
-        self.current = self.now.pop_first();
-        self.current.clone()
-    }
-
-    /// Whether there is another round.
-    pub(super) fn next_round(&mut self) -> bool {
-        self.now.append(&mut self.later);
-        !self.now.is_empty()
-    }
 }
 
 impl Draft {
@@ -109,10 +80,14 @@ impl Draft {
     /// These machines may take others now: whoever has no place is tried again.
     pub(super) fn room_at(&mut self, hosts: Vec<usize>) {
         let live = hosts.into_iter().filter(|&host| self.hosts.get(host).is_live());
+        let live: Vec<usize> = live.collect();
+        if live.is_empty() {
+            return;
+        }
         self.stirred.extend(live);
         self.hopeless.clear();
         let everyone = self.homeless.iter().chain(&self.globals);
-        everyone.for_each(|turn| self.queue.push(turn.clone()));
+        everyone.for_each(|&unit| self.queue.push(self.units.turn(unit)));
     }
 
     /// Units that follow `unit` and wait may now come.
@@ -122,12 +97,12 @@ impl Draft {
         };
         for &pattern in &wanted.matched_by {
             for &follower in &self.patterns.get(pattern).followers {
-                let follower = self.units.get(follower);
-                if follower.is_global() {
+                let known = self.units.get(follower);
+                if known.is_global() {
                     self.stirred.insert(host);
-                    self.queue.push(follower.turn());
-                } else if follower.seats.is_empty() {
-                    self.queue.push(follower.turn());
+                }
+                if known.is_global() || known.seats.is_empty() {
+                    self.queue.push(self.units.turn(follower));
                 }
             }
         }
@@ -173,8 +148,7 @@ impl Draft {
             return;
         }
         self.hosts.get_mut(host).guests.insert(unit);
-        let turn = self.units.get(unit).turn();
-        self.set_homeless(turn, false);
+        self.set_homeless(unit, false);
         self.changed.insert(unit);
         self.count(unit, host, 1);
     }
@@ -187,22 +161,21 @@ impl Draft {
         self.hosts.get_mut(host).guests.remove(&unit);
         let known = self.units.get(unit);
         if known.seats.is_empty() && known.wanted.is_some() {
-            let turn = known.turn();
-            self.queue.push(turn.clone());
-            self.set_homeless(turn, true);
+            self.queue.push(self.units.turn(unit));
+            self.set_homeless(unit, true);
         }
         self.changed.insert(unit);
         self.count(unit, host, -1);
     }
 
-    pub(super) fn set_homeless(&mut self, turn: Turn, homeless: bool) {
+    pub(super) fn set_homeless(&mut self, unit: usize, homeless: bool) {
         let changed = match homeless {
-            true => self.homeless.insert(turn.clone()),
-            false => self.homeless.remove(&turn),
+            true => self.homeless.insert(unit),
+            false => self.homeless.remove(&unit),
         };
         // twice changed is as it was
-        if changed && !self.homeless_changed.remove(&turn) {
-            self.homeless_changed.insert(turn);
+        if changed && !self.homeless_changed.remove(&unit) {
+            self.homeless_changed.insert(unit);
         }
     }
 

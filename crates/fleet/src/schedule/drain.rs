@@ -148,10 +148,20 @@ impl Draft {
         self.check_comer(unit, host)?;
         self.check_party_peers(unit, party, host)?;
         self.check_guests(unit, host)?;
+        self.check_siblings(unit, host, self.siblings_among(unit, party))?;
         let mut guests = self.hosts.get(host).guests.iter();
         let pushed = guests.find(|&&guest| self.replaces(unit, guest));
         pushed.map_or(Ok(()), |&guest| {
             Err(Refusal::Conflict(self.units.get(guest).name.clone()))
+        })
+    }
+
+    fn siblings_among(&self, unit: usize, party: &[usize]) -> usize {
+        let siblings = self.units.wanted(unit).and_then(|wanted| wanted.siblings);
+        let others = party.iter().filter(|&&other| other != unit);
+        let others = others.filter_map(|&other| self.units.wanted(other));
+        siblings.map_or(0, |siblings| {
+            others.filter(|other| other.matched_by.contains(&siblings)).count()
         })
     }
 

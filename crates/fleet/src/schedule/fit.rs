@@ -85,32 +85,32 @@ impl Draft {
         if let Some(other) = self.conflict(unit, host) {
             return Err(Refusal::Conflict(name_of(other)));
         }
-        if let Some(winner) = self.replacer(unit, host) {
-            return Err(Refusal::Replaced(name_of(winner)));
-        }
-        self.check_siblings(unit, host)
+        let winner = self.replacer(unit, host);
+        winner.map_or(Ok(()), |winner| Err(Refusal::Replaced(name_of(winner))))
     }
 
-    /// `MaxPerMachine=`.
-    fn check_siblings(&self, unit: usize, host: usize) -> Result<(), Refusal> {
+    /// `MaxPerMachine=` and what the unit reserves. Both are asked of those who come, and cost nobody its place.
+    pub(super) fn check_room(&self, unit: usize, host: usize) -> Result<(), Refusal> {
+        self.check_siblings(unit, host, 0)?;
+        let wanted = self.units.wanted(unit);
+        let asked = wanted.map(|wanted| wanted.reservation()).unwrap_or_default();
+        self.check_reservation(asked, host)
+    }
+
+    /// `MaxPerMachine=`, with so many instances coming along.
+    pub(super) fn check_siblings(&self, unit: usize, host: usize, others: usize) -> Result<(), Refusal> {
         let wanted = self.units.wanted(unit);
         let limit = wanted.and_then(|wanted| {
             let max = wanted.requirements.as_ref()?.max_per_machine?;
             Some((self.patterns.get(wanted.siblings?).at(host).matching, max))
         });
         match limit {
-            Some((there, max)) if there >= max => Err(Refusal::Enough(max)),
+            Some((there, max)) if there as usize + others >= max as usize => Err(Refusal::Enough(max)),
             _ => Ok(()),
         }
     }
 
-    /// What the unit reserves, of what others leave; a machine that does not say what it has takes all.
-    pub(super) fn check_room(&self, unit: usize, host: usize) -> Result<(), Refusal> {
-        let wanted = self.units.wanted(unit);
-        let asked = wanted.map(|wanted| wanted.reservation()).unwrap_or_default();
-        self.check_reservation(asked, host)
-    }
-
+    /// Of what others leave; a machine that does not say what it has takes all.
     pub(super) fn check_reservation(&self, asked: crate::Resources, host: usize) -> Result<(), Refusal> {
         let host = self.hosts.get(host);
         let Some(live) = host.live.as_ref().filter(|_| !asked.is_none()) else {

@@ -45,7 +45,7 @@ pub(super) struct Live {
 
 impl Host {
     pub(super) fn rank(&self) -> Rank {
-        (self.load, self.id.clone())
+        Rank::new(self.load, &self.id)
     }
 
     pub(super) fn is_live(&self) -> bool {

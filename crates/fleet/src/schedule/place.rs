@@ -24,10 +24,9 @@ impl Draft {
     fn place_round(&mut self) {
         let mut deserted = Vec::new();
         while let Some(turn) = self.queue.pop() {
-            let unit = self.units.find(turn.name.as_str());
             // a unit may have become global, or ceased to be, since it queued
-            if let Some(unit) = unit.filter(|&unit| self.units.get(unit).turn() == turn) {
-                self.place_unit(unit);
+            if self.units.contains(turn.unit) && self.units.turn(turn.unit) == turn {
+                self.place_unit(turn.unit);
             }
             deserted.extend(self.make_room());
         }

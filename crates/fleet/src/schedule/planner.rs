@@ -6,6 +6,7 @@ use std::sync::Arc;
 use unitfile::{Hash, UnitName};
 
 use super::draft::Draft;
+use super::units::Units;
 use super::{Change, Plan};
 use crate::cluster::{Subject, Touched};
 use crate::{Cluster, MachineId};
@@ -46,9 +47,6 @@ impl Planner {
             }
             Touched::These(subjects) => self.sync(cluster, subjects),
         };
-        for &unit in &units {
-            self.draft.sync_unit(cluster, unit);
-        }
         for unit in units {
             self.draft.compare(unit);
             self.draft.sync_state(cluster, unit);
@@ -56,19 +54,29 @@ impl Planner {
         self.draft.stand(cluster);
     }
 
+    /// The indices of all units.
     fn sync_everything(&mut self, cluster: &Cluster) -> BTreeSet<usize> {
+        self.draft.units = Units::of(cluster.units.keys());
         let present = cluster.machines.keys().chain(cluster.admitted.keys());
         for id in present {
             self.sync_machine(cluster, id);
         }
         self.files.extend(cluster.files.keys());
-        let units = cluster.units.keys().chain(cluster.targets.keys());
-        let mut touched: BTreeSet<usize> = units.map(|name| self.draft.units.entry(name)).collect();
         for (id, rows) in &cluster.schedule {
-            let rows = rows.keys();
-            touched.extend(rows.map(|name| self.draft.sync_row(cluster, id, name)));
+            for name in rows.keys() {
+                self.draft.sync_row(cluster, id, name);
+            }
         }
-        touched
+        for name in cluster.targets.keys() {
+            self.draft.units.entry(name);
+        }
+        let known = self.draft.units.by_name();
+        let mut records = cluster.units.values().peekable();
+        for (name, unit) in &known {
+            let record = records.next_if(|record| record.name == *name);
+            self.draft.sync_unit(cluster, *unit, record);
+        }
+        known.into_iter().map(|(_, unit)| unit).collect()
     }
 
     fn sync(&mut self, cluster: &Cluster, subjects: &[Subject]) -> BTreeSet<usize> {
@@ -83,6 +91,10 @@ impl Planner {
                 Subject::Machine(id) => self.sync_machine(cluster, id),
                 Subject::State(name, id) => self.sync_state(cluster, name, id),
             }
+        }
+        for &unit in &units {
+            let name = self.draft.units.get(unit).name.clone();
+            self.draft.sync_unit(cluster, unit, cluster.units.get(&name));
         }
         units
     }
@@ -143,7 +155,8 @@ impl Planner {
     fn waiting(&mut self) -> Arc<Vec<UnitName>> {
         if !std::mem::take(&mut self.draft.homeless_changed).is_empty() {
             let homeless = self.draft.homeless.iter();
-            let mut waiting: Vec<UnitName> = homeless.map(|turn| turn.name.clone()).collect();
+            let name = |unit: &usize| self.draft.units.get(*unit).name.clone();
+            let mut waiting: Vec<UnitName> = homeless.map(name).collect();
             waiting.sort_unstable();
             self.waiting = Arc::new(waiting);
         }

@@ -39,8 +39,28 @@ pub(super) struct Merit {
     pub(super) values: Vec<String>,
 }
 
-/// Load and machine id.
-pub(super) type Rank = (u32, MachineId);
+/// The order of machines that are alike in all else: by load, then by id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    load: u32,
+    /// How the id begins: that nearly always tells, and is at hand.
+    head: u128,
+    id: MachineId,
+}
+
+impl Rank {
+    pub(super) fn new(load: u32, id: &MachineId) -> Self {
+        let mut head = [0; 16];
+        let text = id.as_str().as_bytes();
+        let length = text.len().min(head.len());
+        head[..length].copy_from_slice(&text[..length]);
+        Rank {
+            load,
+            head: u128::from_be_bytes(head),
+            id: id.clone(),
+        }
+    }
+}
 
 /// Where a machine stands in the pools: pool and group.
 pub(super) type Membership = (usize, usize);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Refusal;
 use super::draft::Draft;
-use crate::Cluster;
+use crate::{Cluster, Resources};
 
 impl Draft {
     /// Goes over every machine where something has changed.
@@ -36,6 +36,10 @@ impl Draft {
         for &unit in &guests {
             self.stand_up(unit, host);
         }
+        // what they weighed was a share of what the machine had
+        let here = self.hosts.get_mut(host);
+        here.load = 0;
+        here.reserved = Resources::default();
         guests
     }
 

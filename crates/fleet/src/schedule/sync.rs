@@ -40,11 +40,10 @@ impl Draft {
     }
 
     /// What is wanted of a unit, and its target.
-    pub(super) fn sync_unit(&mut self, cluster: &Cluster, unit: usize) {
-        let name = self.units.get(unit).name.clone();
-        let before = self.units.get(unit).target;
-        let target = cluster.targets.get(&name).map(|id| self.hosts.entry(id));
-        let record = cluster.units.get(&name);
+    pub(super) fn sync_unit(&mut self, cluster: &Cluster, unit: usize, record: Option<&Unit>) {
+        let known = self.units.get(unit);
+        let before = known.target;
+        let target = cluster.targets.get(&known.name).map(|id| self.hosts.entry(id));
         let known = self.units.get_mut(unit);
         known.target = target;
         known.unit = record.map(|unit| (unit.hash, unit.desired));
@@ -119,7 +118,7 @@ impl Draft {
         for other in self.replacement_kin(unit) {
             let known = self.units.get(other);
             self.dirty.extend(known.seats.iter());
-            self.queue.push(known.turn());
+            self.queue.push(self.units.turn(other));
             if known.is_global() {
                 self.fresh.insert(other);
             }
@@ -139,13 +138,12 @@ impl Draft {
         }
         let known = self.units.get_mut(unit);
         known.wanted = Some(Wanted { matched_by, ..wanted });
-        let turn = known.turn();
         if global {
-            self.globals.insert(turn.clone());
+            self.globals.insert(unit);
             self.fresh.insert(unit);
         }
-        self.queue.push(turn.clone());
-        self.set_homeless(turn, true);
+        self.queue.push(self.units.turn(unit));
+        self.set_homeless(unit, true);
     }
 
     fn indexed(&mut self, unit: usize, requirements: Arc<Requirements>, global: bool) -> Wanted {
@@ -184,12 +182,11 @@ impl Draft {
     }
 
     fn unwant(&mut self, unit: usize) {
-        let turn = self.units.get(unit).turn();
         let Some(wanted) = self.units.get_mut(unit).wanted.take() else {
             return;
         };
-        self.set_homeless(turn.clone(), false);
-        self.globals.remove(&turn);
+        self.set_homeless(unit, false);
+        self.globals.remove(&unit);
         self.fresh.remove(&unit);
         for &pattern in &wanted.matched_by {
             self.count_matching(pattern, -1);
@@ -214,10 +211,12 @@ impl Draft {
         let known = self.patterns.get_mut(pattern);
         known.matching = known.matching.saturating_add_signed(by);
         let followers = &self.patterns.get(pattern).followers;
-        for follower in followers.iter().map(|&follower| self.units.get(follower)) {
+        for at in followers {
+            let follower = self.units.get(*at);
             if follower.peers().any(|(of, peer)| peer.all && of == Some(pattern)) {
                 self.dirty.extend(follower.seats.iter());
-                self.queue.push(follower.turn());
+                self.queue.push(self.units.turn(*at));
+                self.fresh.extend(follower.is_global().then_some(*at));
             }
         }
     }

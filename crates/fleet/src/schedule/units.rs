@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use unitfile::{Hash, UnitName};
 
 use super::places::Places;
+use super::queue::Turn;
 use crate::glob::Pattern;
 use crate::{Assignment, DesiredState, Requirements, Resources};
 
@@ -55,13 +56,6 @@ pub(super) struct Wanted {
     pub(super) matched_by: SmallVec<[usize; 2]>,
 }
 
-/// The order in which units get their places: those that belong everywhere, then by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
-    single: bool,
-    pub(super) name: UnitName,
-}
-
 impl Wanted {
     pub(super) fn reservation(&self) -> Resources {
         let wanted = self.requirements.as_ref();
@@ -78,16 +72,20 @@ impl Wanted {
 }
 
 impl Known {
-    pub(super) fn is_global(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| wanted.global)
+    fn new(name: &UnitName) -> Self {
+        Known {
+            name: name.clone(),
+            unit: None,
+            wanted: None,
+            target: None,
+            rows: SmallVec::new(),
+            seats: Places::default(),
+            files: SmallVec::new(),
+        }
     }
 
-    /// Its turn; meaningful while it is wanted.
-    pub(super) fn turn(&self) -> Turn {
-        Turn {
-            single: !self.is_global(),
-            name: self.name.clone(),
-        }
+    pub(super) fn is_global(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.global)
     }
 
     pub(super) fn row(&self, host: usize) -> Option<&Assignment> {
@@ -146,6 +144,22 @@ impl Units {
         self.units.contains(at)
     }
 
+    /// All names, in order, with their indices.
+    pub(super) fn by_name(&self) -> Vec<(UnitName, usize)> {
+        let all = self.by_name.iter();
+        all.map(|(name, &at)| (name.clone(), at)).collect()
+    }
+
+    /// When it gets its place; meaningful while it is wanted.
+    pub(super) fn turn(&self, unit: usize) -> Turn {
+        let known = &self.units[unit];
+        Turn {
+            single: !known.is_global(),
+            name: known.name.clone(),
+            unit,
+        }
+    }
+
     /// What is asked for by a unit that is known to be wanted.
     pub(super) fn wanted(&self, at: usize) -> Option<&Wanted> {
         self.units[at].wanted.as_ref()
@@ -160,17 +174,17 @@ impl Units {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let at = self.units.insert(Known {
-            name: name.clone(),
-            unit: None,
-            wanted: None,
-            target: None,
-            rows: SmallVec::new(),
-            seats: Places::default(),
-            files: SmallVec::new(),
-        });
+        let at = self.units.insert(Known::new(name));
         self.by_name.insert(name.clone(), at);
         at
+    }
+
+    /// All these names, in order, if none is known yet.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a UnitName>) -> Self {
+        let mut units = Slab::new();
+        let indexed = names.map(|name| (name.clone(), units.insert(Known::new(name))));
+        let by_name = indexed.collect();
+        Units { units, by_name }
     }
 
     /// Forgets a name of which there is nothing to know. Whether that is so.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fleet::cluster::{FileRecord, Touched};
+use fleet::resources::parse_memory;
 use fleet::schedule::{Change, Plan, Reason, Refusal, nearest, obstacles, plan, refusals, summary};
 use fleet::{
     Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
@@ -56,6 +57,7 @@ impl Situation {
             ["plan"] => return self.plan(),
             ["why", name] => return self.why(name),
             ["cure", name] => return self.cure(name),
+            ["capacity", id, memory] => self.capacity(id, memory),
             ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
             ["drain", machine, max] => {
                 let drain = Some(max.parse().unwrap());
@@ -82,23 +84,35 @@ impl Situation {
         self.cluster.apply_noting(event, &mut self.touched);
     }
 
-    /// The machine joins, or joins again.
+    /// The machine joins, or joins again, with two processors and as much memory as it says.
     pub(crate) fn machine(&mut self, id: &str, metadata: &[&str]) {
         let pairs = metadata.iter().map(|pair| pair.split_once('=').unwrap());
+        let (memory, pairs): (Vec<_>, Vec<_>) = pairs.partition(|(key, _)| *key == "memory");
+        let memory = memory.first().map_or(0, |(_, size)| parse_memory(size).unwrap());
         let id = machine_id(id);
         let machine = Machine {
             id: id.clone(),
             address: String::new(),
             metadata: pairs
+                .into_iter()
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
             version: String::new(),
             boot_id: String::new(),
             member_since: self.cluster.revision,
             leaving: false,
-            capacity: fleet::Resources::default(),
+            capacity: fleet::Resources { memory, cpu: 2000 },
         };
         self.apply(Event::Machine(id, Some(machine)));
+    }
+
+    /// The machine says what it has for units.
+    fn capacity(&mut self, id: &str, memory: &str) {
+        if let Some(mut machine) = self.cluster.machines.get(id).cloned() {
+            machine.capacity.memory = parse_memory(memory).unwrap();
+            machine.capacity.cpu = 2000;
+            self.apply(Event::Machine(machine_id(id), Some(machine)));
+        }
     }
 
     /// The machine says that it is about to leave.

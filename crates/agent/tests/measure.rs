@@ -251,5 +251,6 @@ fn machine() -> Machine {
         boot_id: "boot-1".to_owned(),
         member_since: 0,
         leaving: false,
+        capacity: fleet::Resources::default(),
     }
 }

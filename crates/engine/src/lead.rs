@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use fleet::schedule::{self, Plan};
+use fleet::Cluster;
+use fleet::cluster::Touched;
+use fleet::schedule::{Plan, Planner};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -32,6 +34,8 @@ pub(crate) async fn lead(
     status: &watch::Sender<Status>,
 ) -> End {
     let mut mirror = registry.mirror().await;
+    let mut planner = Planner::default();
+    let mut touched = Touched::Everything;
     let mut tick = interval(options.reconcile_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut planned = None;
@@ -42,12 +46,14 @@ pub(crate) async fn lead(
         let seen = decisive(&mirror);
         if planned != Some(seen) {
             planned = Some(seen);
-            if let Err(end) = plan_and_commit(&mut mirror, leadership, status).await {
-                return end;
+            let plan = make_plan(&mut planner, mirror.cluster(), &touched, status);
+            match commit(&mut mirror, leadership, &plan, status).await {
+                Ok(then) => touched = then,
+                Err(end) => return end,
             }
         }
         tokio::select! {
-            () = mirror.changed() => {}
+            news = mirror.changed() => touched.merge(news),
             _ = tick.tick() => {}
         }
     }
@@ -62,28 +68,40 @@ fn decisive(mirror: &Mirror) -> i64 {
     }
 }
 
+fn make_plan(
+    planner: &mut Planner,
+    cluster: &Cluster,
+    touched: &Touched,
+    status: &watch::Sender<Status>,
+) -> Plan {
+    let begun = Instant::now();
+    let plan = planner.plan(cluster, touched);
+    status.send_modify(|status| status.planned(begun.elapsed(), &plan));
+    plan
+}
+
 /// Carries one plan out, and waits until the picture shows it: a plan from an older one would decide again
-/// what has been decided.
-async fn plan_and_commit(
+/// what has been decided. What has changed meanwhile is the answer.
+async fn commit(
     mirror: &mut Mirror,
     leadership: &mut Leadership,
+    Plan { changes, .. }: &Plan,
     status: &watch::Sender<Status>,
-) -> Result<(), End> {
-    let begun = Instant::now();
-    let Plan { changes, waiting } = schedule::plan(mirror.cluster());
-    status.send_modify(|status| status.planned(begun.elapsed(), &changes, waiting));
+) -> Result<Touched, End> {
+    let mut touched = Touched::default();
     if changes.is_empty() {
-        return Ok(());
+        return Ok(touched);
     }
-    let committed = leadership.commit(&changes).await.inspect_err(|_| {
-        status.send_modify(|status| status.not_committed(&changes));
+    let begun = Instant::now();
+    let committed = leadership.commit(changes).await.inspect_err(|_| {
+        status.send_modify(|status| status.not_committed(changes));
     })?;
     changes.iter().for_each(log::change);
-    status.send_modify(|status| status.committed(&changes, begun.elapsed()));
+    status.send_modify(|status| status.committed(changes, begun.elapsed()));
     while mirror.cluster().revision < committed.revision {
-        mirror.changed().await;
+        touched.merge(mirror.changed().await);
     }
-    Ok(())
+    Ok(touched)
 }
 
 impl From<CommitError> for End {

@@ -1,9 +1,10 @@
 //! What the engine has done so far, for the metrics and the API.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fleet::schedule::{Change, Reason};
+use fleet::schedule::{Change, Plan, Reason};
 use tokio::time::Instant;
 use unitfile::UnitName;
 
@@ -28,10 +29,10 @@ pub struct Status {
     pub failures: u64,
     /// How long the last plan took to make.
     pub last_plan: Duration,
-    /// How long the last plan that changed something took, from the picture to the commit.
+    /// How long it took to write the last plan that changed something.
     pub last_commit: Duration,
     /// Units that should be on a machine and fit none, as of the last plan; empty while this machine does not lead.
-    pub waiting: Vec<UnitName>,
+    pub waiting: Arc<Vec<UnitName>>,
     /// Why units had to leave machines or wait.
     pub trouble: Trouble,
     /// Assignments and withdrawals that were written.
@@ -70,19 +71,23 @@ impl Status {
     pub(crate) fn ended(&mut self, end: &End) {
         self.leader_since = None;
         self.leader_since_time = None;
-        self.waiting.clear();
+        self.waiting = Arc::default();
         self.failures += u64::from(matches!(end, End::Failed(_)));
     }
 
-    pub(crate) fn planned(&mut self, took: Duration, changes: &[Change], waiting: Vec<UnitName>) {
+    pub(crate) fn planned(&mut self, took: Duration, plan: &Plan) {
         self.plans += 1;
         self.plan_time += took;
         self.last_plan = took;
-        let known: BTreeSet<&UnitName> = self.waiting.iter().collect();
-        let new = waiting.iter().filter(|unit| !known.contains(unit)).count();
-        self.trouble.schedule += new as u64;
-        changes.iter().for_each(|change| self.trouble.count(change));
-        self.waiting = waiting;
+        plan.changes
+            .iter()
+            .for_each(|change| self.trouble.count(change));
+        if !Arc::ptr_eq(&self.waiting, &plan.waiting) {
+            let known: BTreeSet<&UnitName> = self.waiting.iter().collect();
+            let new = plan.waiting.iter().filter(|unit| !known.contains(unit));
+            self.trouble.schedule += new.count() as u64;
+            self.waiting = plan.waiting.clone();
+        }
     }
 
     pub(crate) fn committed(&mut self, changes: &[Change], took: Duration) {

@@ -53,7 +53,7 @@ async fn a_unit_that_fits_nowhere_waits_until_it_does() {
     put(&registry, "picky.service", &picky).await;
     engine
         .until("the unit to wait", |status| {
-            status.waiting == [unit("picky.service")]
+            *status.waiting == [unit("picky.service")]
         })
         .await;
 
@@ -372,6 +372,7 @@ fn machine(name: &str) -> Machine {
         boot_id: "boot-1".to_owned(),
         member_since: 0,
         leaving: false,
+        capacity: fleet::Resources::default(),
     }
 }
 

@@ -103,7 +103,11 @@ fn measure(
     });
     tell("one unit more", more.collect(), Some(ONE_MORE));
     let lost = (0..CHANGES).map(|_| {
-        let lost = settled.machines.keys().nth(settled.machines.len() / 2).cloned();
+        let lost = settled
+            .machines
+            .keys()
+            .nth(settled.machines.len() / 2)
+            .cloned();
         let event = Event::Machine(lost.expect("a machine"), None);
         settled.apply_noting(event, &mut touched);
         timed_again(&mut planner, &mut settled, &mut touched)
@@ -178,7 +182,7 @@ fn machine(id: MachineId, at: usize) -> Machine {
         boot_id: String::new(),
         member_since: 1,
         leaving: false,
-    capacity: Resources {
+        capacity: Resources {
             memory: 64 << 30,
             cpu: 32_000,
         },

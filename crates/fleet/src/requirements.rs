@@ -5,6 +5,7 @@ mod expression;
 mod options;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use unitfile::quote::quoted;
 use unitfile::{UnitFile, UnitName, expand};
@@ -15,7 +16,8 @@ use crate::glob::{self, Pattern};
 pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
 use options::{
-    AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, MAX_PER_MACHINE, MEMORY_RESERVATION, MOVE_DELAY, PREFER, SPREAD, STICKY,
+    AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, MAX_PER_MACHINE, MEMORY_RESERVATION,
+    MOVE_DELAY, PREFER, SPREAD, STICKY,
 };
 
 /// The section's name in a unit file.
@@ -94,6 +96,16 @@ pub struct Peer {
     pub name: String,
     /// Every unit that the pattern matches must be there; else any of them will do.
     pub all: bool,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.all, self.is_pattern()) {
+            (true, _) => write!(f, "all of {}", self.name),
+            (false, true) => write!(f, "any {}", self.name),
+            (false, false) => f.write_str(&self.name),
+        }
+    }
 }
 
 impl Peer {

@@ -5,8 +5,8 @@
 mod cluster;
 
 use cluster::Situation;
-use fleet::schedule::{Change, Plan, Planner, obstacles, plan, refusals};
 use fleet::cluster::Touched;
+use fleet::schedule::{Change, Plan, Planner, obstacles, plan, refusals};
 use fleet::{Cluster, DesiredState, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
@@ -92,7 +92,8 @@ fn picture(replaces: bool) -> impl Strategy<Value = Situation> {
 fn happening() -> impl Strategy<Value = String> {
     let options = prop::collection::vec(option(true), 0..3);
     let unit = (NAME, "(inactive|loaded|launched)", options);
-    let unit = unit.prop_map(|(name, state, options)| format!("unit {name} {state} {}", options.join(" ")));
+    let unit = unit
+        .prop_map(|(name, state, options)| format!("unit {name} {state} {}", options.join(" ")));
     prop_oneof![
         6 => unit,
         2 => "destroy (a|b|c|w@[123])\\.service",
@@ -325,13 +326,25 @@ fn check_rules(
                 .is_some_and(|value| values.contains(value))
         );
     }
-    prop_assert!(wanted.demand.constraints.iter().all(|expression| expression.holds(&metadata)));
+    prop_assert!(
+        wanted
+            .demand
+            .constraints
+            .iter()
+            .all(|expression| expression.holds(&metadata))
+    );
     for peer in &wanted.peers {
         let is_peer = |name: &&UnitName| *name != unit && glob::matches(&peer.name, name.as_str());
         let here = rows.keys().filter(is_peer).count();
-        let all = cluster.units.values().filter(|unit| unit.desired != DesiredState::Inactive);
+        let all = cluster
+            .units
+            .values()
+            .filter(|unit| unit.desired != DesiredState::Inactive);
         let all = all.map(|unit| &unit.name).filter(is_peer).count();
-        prop_assert!(here > 0 && (!peer.all || here == all), "{unit} on {machine} with {here} of {all}");
+        prop_assert!(
+            here > 0 && (!peer.all || here == all),
+            "{unit} on {machine} with {here} of {all}"
+        );
     }
     for other in rows.keys().filter(|other| *other != unit) {
         let conflicts = |pattern: &String| glob::matches(pattern, other.as_str());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use fleet::Requirements;
-use fleet::requirements::check;
+use fleet::requirements::{Expression, check};
 use unitfile::{UnitFile, UnitName};
 
 fn parse(name: &str, section: &str) -> (UnitName, UnitFile) {
@@ -43,7 +43,11 @@ fn quoted_lists_are_split_to_the_letter() {
         ("", &[""]),
     ];
     for (value, items) in told {
-        assert_eq!(peers(&read(&format!("MachineOf={value}"))), items, "{value}");
+        assert_eq!(
+            peers(&read(&format!("MachineOf={value}"))),
+            items,
+            "{value}"
+        );
     }
 }
 
@@ -207,4 +211,147 @@ fn a_template_is_checked_with_its_specifiers_as_they_stand() {
 
 fn peers(wanted: &Requirements) -> Vec<&str> {
     wanted.peers.iter().map(|peer| peer.name.as_str()).collect()
+}
+
+#[test]
+fn options_that_the_original_does_not_have_are_read() {
+    let wanted = read(
+        "Constraint=zone in (a, b)\nPrefer=80 disk=ssd\nAvoid=spot\nSpread=zone\nAvoidUnits=%p@*.service\n\
+         MaxPerMachine=2\nMemoryReservation=1.5G\nCPUReservation=50%\nMoveDelaySec=1h 30min\nSticky=yes\n\
+         MachineOf=all:redis@*.service",
+    );
+    let demand = &wanted.demand;
+    assert_eq!(demand.constraints[0].to_string(), "zone in (a, b)");
+    let preferences = demand
+        .preferences
+        .iter()
+        .map(|(weight, it)| (*weight, it.to_string()));
+    let expected = [(-80, "disk=ssd".to_owned()), (50, "spot".to_owned())];
+    assert_eq!(preferences.collect::<Vec<_>>(), expected);
+    assert_eq!(demand.spread, [(50, "zone".to_owned())]);
+    assert_eq!(wanted.avoid_units, [(50, "app@*.service".to_owned())]);
+    assert_eq!(wanted.max_per_machine, Some(2));
+    assert_eq!(
+        (wanted.reservation.memory, wanted.reservation.cpu),
+        (3 << 29, 500)
+    );
+    assert_eq!((wanted.move_delay, wanted.sticky), (5400, true));
+    assert!(wanted.peers[0].all && wanted.peers[0].is_pattern());
+}
+
+#[test]
+fn what_systemd_holds_a_unit_to_is_its_reservation_unless_it_names_one() {
+    let of = |text: &str| {
+        let file = UnitFile::parse(text.as_bytes()).unwrap();
+        let name = UnitName::parse("a.service").unwrap();
+        Requirements::of(&name, &file).reservation
+    };
+    let limited = "[Service]\nMemoryMax=2G\nCPUQuota=150%\n";
+    assert_eq!((of(limited).memory, of(limited).cpu), (2 << 30, 1500));
+    assert_eq!(of(&format!("{limited}MemoryHigh=1G\n")).memory, 1 << 30);
+    let both = format!("{limited}[X-Fleet]\nMemoryReservation=1M\nCPUReservation=1%\n");
+    assert_eq!((of(&both).memory, of(&both).cpu), (1 << 20, 10));
+    for none in [
+        "MemoryMax=infinity",
+        "MemoryMax=50%",
+        "MemoryMax=much",
+        "CPUQuota=",
+    ] {
+        assert!(of(&format!("[Service]\n{none}\n")).is_none(), "{none}");
+    }
+}
+
+#[test]
+fn expressions_over_metadata() {
+    let metadata = [("zone", "a"), ("cores", "16"), ("os", "debian-12")];
+    let metadata = metadata
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let holds = |text: &str| Expression::parse(text).unwrap().holds(&metadata);
+    for text in [
+        "zone=a",
+        "zone==a",
+        " zone = a ",
+        "zone!=b",
+        "rack!=b",
+        "zone in (a, b)",
+        "zone not in (b,c)",
+        "rack not in (b)",
+        "cores>8",
+        "cores>=16",
+        "cores<16.5",
+        "cores<=16",
+        "zone",
+        "!rack",
+        "os=~debian-.*",
+        "os!~ubuntu.*",
+        "rack!~.*",
+    ] {
+        assert!(holds(text), "{text}");
+    }
+    for text in [
+        "zone=b",
+        "rack=b",
+        "zone in (b)",
+        "zone not in (a)",
+        "cores>16",
+        "cores<4",
+        "zone<4",
+        "rack<4",
+        "rack",
+        "!zone",
+        "os=~debian",
+        "rack=~.*",
+    ] {
+        assert!(!holds(text), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_value_of_an_option_is_refused_by_name() {
+    for (line, error) in [
+        (
+            "Constraint=",
+            r#"invalid Constraint "": expected a metadata key, such as `zone` in `zone=a`"#,
+        ),
+        (
+            "Constraint=zone=",
+            r#"invalid Constraint "zone=": nothing follows `=`"#,
+        ),
+        (
+            "Constraint=cores>many",
+            r#"invalid Constraint "cores>many": `many` is not a number"#,
+        ),
+        (
+            "Constraint=zone in a",
+            r#"invalid Constraint "zone in a": expected a list such as `(a, b)` after `in`"#,
+        ),
+        (
+            "Constraint=os=~(",
+            r#"invalid Constraint "os=~(": malformed regular expression `(`"#,
+        ),
+        (
+            "Prefer=101 zone=a",
+            r#"invalid Prefer "101 zone=a": expected a weight from 1 to 100, or none, and what it is about"#,
+        ),
+        ("AvoidUnits=[a", r#"invalid pattern "[a": syntax error"#),
+        (
+            "MaxPerMachine=0",
+            r#"invalid MaxPerMachine "0": expected a number from 1"#,
+        ),
+        (
+            "MemoryReservation=50%",
+            r#"invalid MemoryReservation "50%": expected a size such as 512M"#,
+        ),
+        (
+            "CPUReservation=2",
+            r#"invalid CPUReservation "2": expected a share such as 50%"#,
+        ),
+        (
+            "MoveDelaySec=soon",
+            r#"invalid MoveDelaySec "soon": expected a time such as 90 or 5min"#,
+        ),
+    ] {
+        assert_eq!(refused(line), error, "{line}");
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use fleet::machine::MachineIdError;
-use fleet::{Machine, MachineId};
+use fleet::{Machine, MachineId, Resources};
 use nix::ifaddrs::getifaddrs;
 
 /// What a release of fleetd calls itself.
@@ -20,6 +21,8 @@ pub struct Facts {
     pub boot_id: PathBuf,
     /// The kernel's IPv4 routing table.
     pub routes: PathBuf,
+    /// How much memory there is, as in proc(5).
+    pub memory: PathBuf,
 }
 
 impl Default for Facts {
@@ -28,6 +31,7 @@ impl Default for Facts {
             machine_id: "/etc/machine-id".into(),
             boot_id: "/proc/sys/kernel/random/boot_id".into(),
             routes: "/proc/net/route".into(),
+            memory: "/proc/meminfo".into(),
         }
     }
 }
@@ -78,7 +82,18 @@ impl Facts {
             boot_id: read(&self.boot_id)?,
             member_since: 0,
             leaving: false,
+            capacity: self.capacity(),
         })
+    }
+
+    /// What there is for units; 0 of what the kernel does not tell.
+    fn capacity(&self) -> Resources {
+        let memory = read(&self.memory).ok();
+        let processors = std::thread::available_parallelism().map_or(0, NonZero::get);
+        Resources {
+            memory: memory.as_deref().and_then(total_memory).unwrap_or(0),
+            cpu: processors as u64 * 1000,
+        }
     }
 
     fn machine_id(&self) -> Result<MachineId, IdentityError> {
@@ -120,6 +135,15 @@ fn default_interface(routes: &str) -> Option<&str> {
         .find_map(|row| row.first().copied())
 }
 
+/// In bytes; the table has it in KiB.
+fn total_memory(table: &str) -> Option<u64> {
+    let line = table
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
 fn addresses_of(interface: &str) -> Vec<Ipv4Addr> {
     let Ok(all) = getifaddrs() else {
         return Vec::new();
@@ -157,9 +181,11 @@ eth2\t00000000\t0100000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
             machine_id: dir.path().join("machine-id"),
             boot_id: dir.path().join("boot-id"),
             routes: dir.path().join("route"),
+            memory: dir.path().join("meminfo"),
         };
         std::fs::write(&facts.machine_id, machine_id).unwrap();
         std::fs::write(&facts.boot_id, "b0\n").unwrap();
+        std::fs::write(&facts.memory, "MemTotal:        2048 kB\nMemFree: 1 kB\n").unwrap();
         (dir, facts)
     }
 
@@ -187,6 +213,8 @@ eth2\t00000000\t0100000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
             ("203.0.113.9", "b0")
         );
         assert_eq!(machine.metadata, metadata);
+        assert_eq!(machine.capacity.memory, 2 << 20);
+        assert!(machine.capacity.cpu >= 1000);
     }
 
     #[test]

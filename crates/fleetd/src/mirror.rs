@@ -113,7 +113,7 @@ impl Task {
         loop {
             self.announce(mirror.cluster().revision);
             tokio::select! {
-                () = mirror.changed() => {}
+                _ = mirror.changed() => {}
                 Some(question) = self.asked.recv() => question(mirror.cluster()),
                 _ = linger.tick() => if self.is_unused() { return },
             }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use etcd_client::KeyValue;
 use fleet::cluster::FileRecord;
-use fleet::{Assignment, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState};
+use fleet::{
+    Assignment, Cordon, DesiredState, Event, Machine, MachineId, Resources, UnitRecord, UnitState,
+};
 use serde::{Deserialize, Serialize};
 use unitfile::{Hash, UnitFile};
 
@@ -63,6 +65,10 @@ pub(crate) fn machine(id: MachineId, kv: &KeyValue) -> Result<Machine, Garbage> 
         boot_id: row.boot_id,
         member_since: kv.create_revision(),
         leaving: row.leaving,
+        capacity: Resources {
+            memory: row.memory,
+            cpu: row.cpu,
+        },
     })
 }
 
@@ -94,6 +100,8 @@ pub(crate) fn print_machine(machine: &Machine) -> Vec<u8> {
         version: machine.version.clone(),
         boot_id: machine.boot_id.clone(),
         leaving: machine.leaving,
+        memory: machine.capacity.memory,
+        cpu: machine.capacity.cpu,
     })
 }
 
@@ -163,6 +171,18 @@ struct MachineRow {
     boot_id: String,
     #[serde(default, skip_serializing_if = "Not::not")]
     leaving: bool,
+    /// In bytes; 0 if the machine does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    memory: u64,
+    /// In thousandths of a processor; 0 if the machine does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cpu: u64,
+}
+
+// serde hands it a reference
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
 }
 
 #[derive(Serialize, Deserialize)]

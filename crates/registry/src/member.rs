@@ -291,6 +291,7 @@ fn unreadable(id: &MachineId) -> Machine {
         boot_id: String::new(),
         member_since: 0,
         leaving: false,
+        capacity: fleet::Resources::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fleet::cluster::Touched;
 use fleet::{Cluster, Event};
 
 use crate::Registry;
@@ -44,13 +45,15 @@ impl Mirror {
         self.decisive
     }
 
-    /// Waits for news and takes all that is there. Losing the future loses nothing.
-    pub async fn changed(&mut self) {
+    /// Waits for news and takes all that is there; what that changed is the answer. Losing the future loses nothing.
+    pub async fn changed(&mut self) -> Touched {
         let first = self.follow.next().await;
-        self.take(first);
+        let mut touched = Touched::default();
+        self.take(first, &mut touched);
         while let Some(more) = self.follow.waiting() {
-            self.take(more);
+            self.take(more, &mut touched);
         }
+        touched
     }
 
     /// Whether etcd is in reach, so that news would arrive.
@@ -58,7 +61,7 @@ impl Mirror {
         self.follow.is_current()
     }
 
-    fn take(&mut self, update: Update) {
+    fn take(&mut self, update: Update, touched: &mut Touched) {
         let revision = match update {
             Update::Reset { revision, records } => {
                 self.cluster = Cluster::default();
@@ -66,18 +69,21 @@ impl Mirror {
                     .iter()
                     .filter_map(|record| self.records.read(record));
                 events.for_each(|event| self.cluster.apply(event));
+                *touched = Touched::Everything;
                 self.decisive = revision;
                 revision
             }
             Update::Events { revision, events } => {
-                events.iter().for_each(|event| self.take_event(event));
+                events
+                    .iter()
+                    .for_each(|event| self.take_event(event, touched));
                 revision
             }
         };
         self.cluster.revision = revision;
     }
 
-    fn take_event(&mut self, RecordEvent { record, gone }: &RecordEvent) {
+    fn take_event(&mut self, RecordEvent { record, gone }: &RecordEvent, touched: &mut Touched) {
         let event = if *gone {
             self.records.gone(record.key())
         } else {
@@ -88,7 +94,7 @@ impl Mirror {
             if !matches!(event, Event::State(.., Some(_))) {
                 self.decisive = record.mod_revision();
             }
-            self.cluster.apply(event);
+            self.cluster.apply_noting(event, touched);
         }
     }
 }

@@ -21,7 +21,12 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// What a machine with this metadata lacks, as texts: `key=value|value`, or an expression.
+    /// Whether a machine with this metadata meets all of it.
+    pub fn is_met(&self, metadata: &BTreeMap<String, String>) -> bool {
+        self.lacking(metadata).next().is_none() && self.unmet(metadata).next().is_none()
+    }
+
+    /// What `MachineMetadata=` asks that a machine with this metadata lacks: `key=value|value`.
     pub fn lacking<'a>(
         &'a self,
         metadata: &'a BTreeMap<String, String>,
@@ -32,13 +37,19 @@ impl Demand {
         };
         let lacking = self.metadata.iter();
         let lacking = lacking.filter(move |(key, values)| !met(key, values));
-        let lacking = lacking.map(|(key, values)| {
+        lacking.map(|(key, values)| {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             format!("{key}={}", values.join("|"))
-        });
-        let unmet = self.constraints.iter();
-        let unmet = unmet.filter(|expression| !expression.holds(metadata));
-        lacking.chain(unmet.map(ToString::to_string))
+        })
+    }
+
+    /// The expressions of `Constraint=` that do not hold for it.
+    pub fn unmet<'a>(
+        &'a self,
+        metadata: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &'a Expression> + 'a {
+        let constraints = self.constraints.iter();
+        constraints.filter(|expression| !expression.holds(metadata))
     }
 
     /// What the preferences say against a machine with this metadata.

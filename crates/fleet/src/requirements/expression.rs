@@ -63,7 +63,7 @@ impl Expression {
             (Some((key, operator, value)), None) => (key, compared(operator, value)?),
             (None, None) => existence(text),
         };
-        if key.is_empty() || key.contains(|c: char| c.is_whitespace() || "()!".contains(c)) {
+        if key.is_empty() || key.contains(|c: char| c.is_whitespace() || "()!=<>~".contains(c)) {
             return Err(ExpressionError::Key);
         }
         Ok(Expression {
@@ -98,7 +98,7 @@ impl Expression {
 /// The parts around the first operator.
 fn operator(text: &str) -> Option<(&str, &'static str, &str)> {
     let at = |operator: &&'static str| Some((text.find(*operator)?, *operator));
-    let found = OPERATORS.iter().filter_map(|operator| at(&operator));
+    let found = OPERATORS.iter().filter_map(at);
     // the first in the text; at one place the longest, which the list has first
     let (at, operator) = found.min_by_key(|&(at, _)| at)?;
     let (key, rest) = text.split_at(at);
@@ -109,8 +109,14 @@ fn compared(operator: &'static str, value: &str) -> Result<Test, ExpressionError
     if value.is_empty() {
         return Err(ExpressionError::Value(operator));
     }
-    let number = || value.parse::<f64>().map_err(|_| ExpressionError::Number(value.to_owned()));
-    let regex = || Regex::new(&format!("^(?:{value})$")).map_err(|_| ExpressionError::Regex(value.to_owned()));
+    let number = || {
+        value
+            .parse::<f64>()
+            .map_err(|_| ExpressionError::Number(value.to_owned()))
+    };
+    let regex = || {
+        Regex::new(&format!("^(?:{value})$")).map_err(|_| ExpressionError::Regex(value.to_owned()))
+    };
     let values = || vec![value.to_owned()];
     Ok(match operator {
         "!=" => Test::NotIn(values()),
@@ -140,13 +146,22 @@ fn listed(text: &str) -> Option<(&str, bool, &str)> {
 fn list<'a>(
     (key, is_in, list): (&'a str, bool, &'a str),
 ) -> Result<(&'a str, Test), ExpressionError> {
-    let inner = list.strip_prefix('(').and_then(|list| list.strip_suffix(')'));
-    let items = inner.ok_or(ExpressionError::List)?.split(',').map(str::trim);
+    let inner = list
+        .strip_prefix('(')
+        .and_then(|list| list.strip_suffix(')'));
+    let items = inner
+        .ok_or(ExpressionError::List)?
+        .split(',')
+        .map(str::trim);
     let items: Vec<String> = items.map(str::to_owned).collect();
     if items.iter().any(String::is_empty) {
         return Err(ExpressionError::List);
     }
-    let test = if is_in { Test::In(items) } else { Test::NotIn(items) };
+    let test = if is_in {
+        Test::In(items)
+    } else {
+        Test::NotIn(items)
+    };
     Ok((key, test))
 }
 

@@ -26,8 +26,8 @@ impl Section<'_> {
     pub(super) fn demand(&self) -> Demand {
         let preferred = self.weighted(PREFER).map(|(weight, text)| (-weight, text));
         let preferences = preferred.chain(self.weighted(AVOID));
-        let preferences = preferences
-            .filter_map(|(weight, text)| Some((weight, Expression::parse(&text).ok()?)));
+        let preferences =
+            preferences.filter_map(|(weight, text)| Some((weight, Expression::parse(&text).ok()?)));
         let constraints = self.values(CONSTRAINT);
         Demand {
             metadata: self.metadata(),
@@ -55,18 +55,26 @@ impl Section<'_> {
     pub(super) fn reservation(&self) -> Resources {
         let memory = self.last(MEMORY_RESERVATION);
         let memory = memory.and_then(|value| parse_memory(&value));
-        let limits = || MEMORY_LIMITS.iter().find_map(|key| self.limit(key, parse_memory));
+        let limits = || {
+            MEMORY_LIMITS
+                .iter()
+                .find_map(|key| self.limit(key, parse_memory))
+        };
         let cpu = self.last(CPU_RESERVATION);
         let cpu = cpu.and_then(|value| parse_cpu(&value));
         Resources {
             memory: memory.or_else(limits).unwrap_or(0),
-            cpu: cpu.or_else(|| self.limit(CPU_LIMIT, parse_cpu)).unwrap_or(0),
+            cpu: cpu
+                .or_else(|| self.limit(CPU_LIMIT, parse_cpu))
+                .unwrap_or(0),
         }
     }
 
     /// What systemd holds the unit to; nothing for `infinity`, or a share of whatever the machine has.
     fn limit(&self, key: &str, parse: fn(&str) -> Option<u64>) -> Option<u64> {
-        let values = LIMITED.iter().flat_map(|section| self.file.values(section, key));
+        let values = LIMITED
+            .iter()
+            .flat_map(|section| self.file.values(section, key));
         parse(&self.expanded(values.last()?))
     }
 
@@ -121,7 +129,12 @@ fn check_weights(section: &Section<'_>, key: &'static str) -> Result<(), Invalid
         let (weight, text) = weight_and_text(value);
         (1..=100).contains(&weight) && !text.is_empty()
     };
-    check_values(section, key, fits, "a weight from 1 to 100, or none, and what it is about")
+    check_values(
+        section,
+        key,
+        fits,
+        "a weight from 1 to 100, or none, and what it is about",
+    )
 }
 
 fn check_expressions(section: &Section<'_>, key: &'static str) -> Result<(), Invalid> {
@@ -162,10 +175,14 @@ fn parse_seconds(text: &str) -> Option<u64> {
     let mut seconds: u64 = 0;
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let number: u64 = rest[..digits].parse().ok()?;
         let tail = rest[digits..].trim_start();
-        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(tail.len());
         let unit = match &tail[..letters] {
             "" | "s" | "sec" | "second" | "seconds" => 1,
             "m" | "min" | "minute" | "minutes" => 60,

@@ -15,7 +15,10 @@ impl Draft {
     pub(super) fn unit_changes(&self) -> Vec<Change> {
         let changed = self.changed.iter().copied();
         let changed = self.by_name(changed.filter(|&unit| self.units.contains(unit)));
-        changed.into_iter().flat_map(|at| self.changes_of(at)).collect()
+        changed
+            .into_iter()
+            .flat_map(|at| self.changes_of(at))
+            .collect()
     }
 
     fn changes_of(&self, at: usize) -> Vec<Change> {
@@ -75,7 +78,9 @@ impl Draft {
 
     /// Those of `files` that nobody has.
     pub(super) fn collections(&self, cluster: &Cluster, files: BTreeSet<Hash>) -> Vec<Change> {
-        let unused = files.into_iter().filter(|file| !self.files.contains_key(file));
+        let unused = files
+            .into_iter()
+            .filter(|file| !self.files.contains_key(file));
         let there = unused.filter_map(|file| Some((file, cluster.files.get(&file)?)));
         there
             .map(|(file, record)| Change::Collect {
@@ -122,7 +127,9 @@ impl Diff<'_> {
     fn single(&self) -> Vec<Change> {
         let from = self.unit.backed_target();
         let to = self.unit.seats.first();
-        let strays = self.rows().filter(|&host| Some(host) != from && Some(host) != to);
+        let strays = self
+            .rows()
+            .filter(|&host| Some(host) != from && Some(host) != to);
         let strays = strays.map(|host| self.unassign(host));
         strays.chain(self.between(from, to)).collect()
     }
@@ -164,7 +171,10 @@ impl Diff<'_> {
     fn assignment(&self, host: usize) -> Option<Assignment> {
         let (hash, desired) = self.unit.unit?;
         let wanted = self.unit.wanted.as_ref()?;
-        let kept = self.unit.row(host).filter(|_| wanted.requirements.is_none());
+        let kept = self
+            .unit
+            .row(host)
+            .filter(|_| wanted.requirements.is_none());
         let hash = kept.map_or(hash, |row| row.hash);
         Some(Assignment { hash, desired })
     }
@@ -209,7 +219,13 @@ impl Diff<'_> {
 
     fn by_id(&self, hosts: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut hosts: Vec<usize> = hosts.collect();
-        hosts.sort_by(|a, b| self.draft.hosts.get(*a).id.cmp(&self.draft.hosts.get(*b).id));
+        hosts.sort_by(|a, b| {
+            self.draft
+                .hosts
+                .get(*a)
+                .id
+                .cmp(&self.draft.hosts.get(*b).id)
+        });
         hosts
     }
 

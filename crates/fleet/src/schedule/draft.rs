@@ -8,8 +8,8 @@ use super::Refusal;
 use super::hosts::Hosts;
 use super::patterns::Patterns;
 use super::pools::Pools;
-use super::shape::Shape;
 use super::queue::Queue;
+use super::shape::Shape;
 use super::units::Units;
 
 /// Which unit is on which machine so far. Between plans it is the schedule as recorded, and all that a plan asks of it is kept
@@ -79,7 +79,9 @@ impl Draft {
 
     /// These machines may take others now: whoever has no place is tried again.
     pub(super) fn room_at(&mut self, hosts: Vec<usize>) {
-        let live = hosts.into_iter().filter(|&host| self.hosts.get(host).is_live());
+        let live = hosts
+            .into_iter()
+            .filter(|&host| self.hosts.get(host).is_live());
         let live: Vec<usize> = live.collect();
         if live.is_empty() {
             return;

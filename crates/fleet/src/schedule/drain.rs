@@ -32,7 +32,9 @@ impl Draft {
 
     fn is_settled(&self, cluster: &Cluster, unit: usize) -> bool {
         let known = self.units.get(unit);
-        let desired = known.unit.filter(|_| known.wanted.is_some() && !known.is_global());
+        let desired = known
+            .unit
+            .filter(|_| known.wanted.is_some() && !known.is_global());
         let (Some((_, desired)), Some(target)) = (desired, known.backed_target()) else {
             return true;
         };
@@ -119,7 +121,9 @@ impl Draft {
         let mut peers = self.units.get(follower).peers();
         let of = |pattern: Option<usize>| {
             let pattern = pattern.filter(|_| follower != unit);
-            pattern.zip(matched_by).is_some_and(|(pattern, matched_by)| matched_by.contains(&pattern))
+            pattern
+                .zip(matched_by)
+                .is_some_and(|(pattern, matched_by)| matched_by.contains(&pattern))
         };
         peers.any(|(pattern, _)| of(pattern))
     }
@@ -161,7 +165,9 @@ impl Draft {
         let others = party.iter().filter(|&&other| other != unit);
         let others = others.filter_map(|&other| self.units.wanted(other));
         siblings.map_or(0, |siblings| {
-            others.filter(|other| other.matched_by.contains(&siblings)).count()
+            others
+                .filter(|other| other.matched_by.contains(&siblings))
+                .count()
         })
     }
 
@@ -169,7 +175,11 @@ impl Draft {
     fn check_party_peers(&self, unit: usize, party: &[usize], host: usize) -> Result<(), Refusal> {
         let comes = |pattern: usize| {
             let mut others = party.iter().filter(|&&other| other != unit);
-            others.any(|&other| self.units.wanted(other).is_some_and(|other| other.matched_by.contains(&pattern)))
+            others.any(|&other| {
+                self.units
+                    .wanted(other)
+                    .is_some_and(|other| other.matched_by.contains(&pattern))
+            })
         };
         let there = |pattern: usize| self.patterns.get(pattern).at(host).matching > 0;
         let here = |pattern: Option<usize>| {
@@ -177,7 +187,9 @@ impl Draft {
         };
         let mut peers = self.units.get(unit).peers();
         let missing = peers.find(|(pattern, _)| !here(*pattern));
-        missing.map_or(Ok(()), |(_, peer)| Err(Refusal::PeerElsewhere(peer.name.clone())))
+        missing.map_or(Ok(()), |(_, peer)| {
+            Err(Refusal::PeerElsewhere(peer.to_string()))
+        })
     }
 
     /// Units that have been sent to other machines and are not yet there what they should be.

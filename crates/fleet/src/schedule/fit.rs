@@ -4,6 +4,7 @@ use unitfile::UnitName;
 
 use super::Refusal;
 use super::draft::Draft;
+use super::hosts::Live;
 use super::replace::shares;
 use super::units::Units;
 use crate::requirements::Peer;
@@ -29,7 +30,10 @@ impl Draft {
     pub(super) fn check_comer(&self, unit: usize, host: usize) -> Result<(), Refusal> {
         let unit = self.units.get(unit);
         let live = self.hosts.get(host).live.as_ref();
-        let requirements = unit.wanted.as_ref().and_then(|wanted| wanted.requirements.as_ref());
+        let requirements = unit
+            .wanted
+            .as_ref()
+            .and_then(|wanted| wanted.requirements.as_ref());
         if requirements.is_none() {
             return Err(Refusal::NoFile);
         }
@@ -54,8 +58,8 @@ impl Draft {
         let Some(live) = &host.live else {
             return Err(Refusal::Leaving);
         };
-        let mut lacking = wanted.demand.lacking(&live.metadata);
-        lacking.next().map_or(Ok(()), |lacks| Err(Refusal::Metadata(lacks)))
+        let mut lacking = unmet(wanted, live);
+        lacking.next().map_or(Ok(()), Err)
     }
 
     /// `MachineOf=`: every unit that it names must be there; of a pattern's units any, or all.
@@ -66,7 +70,10 @@ impl Draft {
                 return false;
             };
             let peers = self.patterns.get(pattern);
-            let itself = known.wanted.as_ref().is_some_and(|wanted| wanted.matched_by.contains(&pattern));
+            let itself = known
+                .wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.matched_by.contains(&pattern));
             let counted = usize::from(itself && known.seats.contains(host));
             let there = peers.at(host).matching as usize - counted;
             match all {
@@ -76,7 +83,9 @@ impl Draft {
         };
         let mut peers = known.peers();
         let missing = peers.find(|(pattern, peer)| !here(*pattern, peer.all));
-        missing.map_or(Ok(()), |(_, peer)| Err(Refusal::PeerElsewhere(peer.name.clone())))
+        missing.map_or(Ok(()), |(_, peer)| {
+            Err(Refusal::PeerElsewhere(peer.to_string()))
+        })
     }
 
     /// `Conflicts=` in either direction, and `Replaces=` of those who are there.
@@ -93,25 +102,38 @@ impl Draft {
     pub(super) fn check_room(&self, unit: usize, host: usize) -> Result<(), Refusal> {
         self.check_siblings(unit, host, 0)?;
         let wanted = self.units.wanted(unit);
-        let asked = wanted.map(|wanted| wanted.reservation()).unwrap_or_default();
+        let asked = wanted
+            .map(|wanted| wanted.reservation())
+            .unwrap_or_default();
         self.check_reservation(asked, host)
     }
 
     /// `MaxPerMachine=`, with so many instances coming along.
-    pub(super) fn check_siblings(&self, unit: usize, host: usize, others: usize) -> Result<(), Refusal> {
+    pub(super) fn check_siblings(
+        &self,
+        unit: usize,
+        host: usize,
+        others: usize,
+    ) -> Result<(), Refusal> {
         let wanted = self.units.wanted(unit);
         let limit = wanted.and_then(|wanted| {
             let max = wanted.requirements.as_ref()?.max_per_machine?;
             Some((self.patterns.get(wanted.siblings?).at(host).matching, max))
         });
         match limit {
-            Some((there, max)) if there as usize + others >= max as usize => Err(Refusal::Enough(max)),
+            Some((there, max)) if there as usize + others >= max as usize => {
+                Err(Refusal::Enough(max))
+            }
             _ => Ok(()),
         }
     }
 
     /// Of what others leave; a machine that does not say what it has takes all.
-    pub(super) fn check_reservation(&self, asked: crate::Resources, host: usize) -> Result<(), Refusal> {
+    pub(super) fn check_reservation(
+        &self,
+        asked: crate::Resources,
+        host: usize,
+    ) -> Result<(), Refusal> {
         let host = self.hosts.get(host);
         let Some(live) = host.live.as_ref().filter(|_| !asked.is_none()) else {
             return Ok(());
@@ -146,11 +168,14 @@ impl Draft {
         let wanted = self.units.wanted(unit)?;
         let conflicts = |other: &usize| {
             self.units.wanted(*other).is_some_and(|other| {
-                shares(&wanted.conflicts, &other.matched_by) || shares(&other.conflicts, &wanted.matched_by)
+                shares(&wanted.conflicts, &other.matched_by)
+                    || shares(&other.conflicts, &wanted.matched_by)
             })
         };
         let guests = self.hosts.get(host).guests.iter().copied();
-        guests.filter(conflicts).min_by_key(|&other| &self.units.get(other).name)
+        guests
+            .filter(conflicts)
+            .min_by_key(|&other| &self.units.get(other).name)
     }
 
     /// The first unit there that replaces `unit`.
@@ -174,7 +199,12 @@ impl Draft {
         };
         let hosts = self.hosts.live();
         hosts
-            .map(|host| (self.hosts.get(host).id.clone(), self.all_refusals(unit, host)))
+            .map(|host| {
+                (
+                    self.hosts.get(host).id.clone(),
+                    self.all_refusals(unit, host),
+                )
+            })
             .collect()
     }
 
@@ -190,11 +220,10 @@ impl Draft {
         };
         let peers = self.check_peers(unit, host).err();
         let peers = peers.map(|missing| self.peer_cycle(unit).map_or(missing, Refusal::PeerCycle));
-        let metadata = wanted.demand.lacking(&live.metadata).map(Refusal::Metadata);
         check_id(wanted, &here.id)
             .err()
             .into_iter()
-            .chain(metadata)
+            .chain(unmet(wanted, live))
             .chain(self.check_comer(unit, host).err())
             .chain(peers)
             .chain(self.check_guests(unit, host).err())
@@ -235,6 +264,14 @@ impl Draft {
         let names = way.iter().map(|&unit| self.units.get(unit).name.as_str());
         Some(names.collect::<Vec<_>>().join(" -> "))
     }
+}
+
+/// What is asked of metadata that the machine does not have.
+fn unmet<'a>(wanted: &'a Requirements, live: &'a Live) -> impl Iterator<Item = Refusal> + 'a {
+    let lacking = wanted.demand.lacking(&live.metadata);
+    let unmet = wanted.demand.unmet(&live.metadata);
+    let unmet = unmet.map(|expression| Refusal::Constraint(expression.to_string()));
+    lacking.map(Refusal::Metadata).chain(unmet)
 }
 
 /// The whole id or its first eight characters; case matters.

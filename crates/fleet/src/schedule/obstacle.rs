@@ -2,8 +2,8 @@
 
 use unitfile::UnitName;
 
-use super::Refusal;
 use super::Planner;
+use super::Refusal;
 use crate::{Cluster, MachineId};
 
 /// For a unit that should be on a machine: every machine, in order of id, with all that keeps the unit from it. Nothing
@@ -29,9 +29,10 @@ impl Refusal {
         match self {
             Refusal::OtherMachine(id) => format!("change MachineID={id} in the unit file"),
             Refusal::Metadata(wanted) => {
-                let first = wanted.split('|').next().unwrap_or(wanted).trim();
+                let first = wanted.split('|').next().unwrap_or(wanted);
                 format!("give it metadata {first}")
             }
+            Refusal::Constraint(text) => format!("give it metadata for which {text} holds"),
             Refusal::PeerElsewhere(unit) => format!("bring {unit} there"),
             Refusal::PeerCycle(_) => "let MachineOf= of one of them go".to_owned(),
             Refusal::Conflict(unit) | Refusal::Replaced(unit) => format!("unload {unit}"),
@@ -46,7 +47,7 @@ impl Refusal {
     /// How much that is, as people see it: what can be set, what must be stopped, what must be written anew.
     fn effort(&self) -> u32 {
         match self {
-            Refusal::Metadata(_) | Refusal::Cordoned => 1,
+            Refusal::Metadata(_) | Refusal::Constraint(_) | Refusal::Cordoned => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Enough(_) | Refusal::NoRoom(_) => 3,
             Refusal::Leaving => 4,

@@ -114,11 +114,14 @@ impl Patterns {
     /// Those that match `name`.
     pub(super) fn matching<'s>(&'s self, name: &'s UnitName) -> impl Iterator<Item = usize> + 's {
         let name = name.as_str();
-        let prefixes = self.lengths.keys().map_while(|&length| match name.len() < length {
-            true => None,
-            // a length in the middle of a character is the prefix of nothing
-            false => Some(name.get(..length).unwrap_or("\0")),
-        });
+        let prefixes = self
+            .lengths
+            .keys()
+            .map_while(|&length| match name.len() < length {
+                true => None,
+                // a length in the middle of a character is the prefix of nothing
+                false => Some(name.get(..length).unwrap_or("\0")),
+            });
         let alike = prefixes.filter_map(|prefix| self.by_prefix.get(prefix));
         let alike = alike.flatten().copied();
         alike.filter(move |&at| self.patterns[at].pattern.matches(name))

@@ -99,14 +99,20 @@ impl Draft {
         let requirements = wanted.requirements.as_ref()?;
         if requirements.machine_id.is_some() || !wanted.peers.is_empty() {
             let named = self.named_hosts(unit).into_iter();
-            let fitting = named.filter(|&host| self.check_machine(unit, host).is_ok() && takes(host));
+            let fitting =
+                named.filter(|&host| self.check_machine(unit, host).is_ok() && takes(host));
             return fitting.min_by_key(|&host| self.grade(unit, host));
         }
         self.best_of_pool(unit, wanted.pool?, takes)
     }
 
     /// Groups of the pool from the most liked on, in each from the least loaded on: until nobody can be better than the best so far.
-    fn best_of_pool(&self, unit: usize, pool: usize, takes: impl Fn(usize) -> bool) -> Option<usize> {
+    fn best_of_pool(
+        &self,
+        unit: usize,
+        pool: usize,
+        takes: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let pool = self.pools.get(pool);
         let groups = pool.groups.iter().filter(|group| !group.hosts.is_empty());
         let mut groups: Vec<(i64, &Group)> = groups
@@ -117,7 +123,10 @@ impl Draft {
         for (cost, group) in groups {
             for (rank, &host) in &group.hosts {
                 let at_best = (cost, rank);
-                if best.as_ref().is_some_and(|((cost, rank), _)| (*cost, rank) <= at_best) {
+                if best
+                    .as_ref()
+                    .is_some_and(|((cost, rank), _)| (*cost, rank) <= at_best)
+                {
                     break;
                 }
                 if takes(host) {
@@ -133,7 +142,10 @@ impl Draft {
 
     fn grade(&self, unit: usize, host: usize) -> Grade {
         let here = self.hosts.get(host);
-        let wanted = self.units.wanted(unit).and_then(|wanted| wanted.requirements.as_ref());
+        let wanted = self
+            .units
+            .wanted(unit)
+            .and_then(|wanted| wanted.requirements.as_ref());
         let merit = wanted.zip(here.live.as_ref()).map(|(wanted, live)| Merit {
             cost: wanted.demand.cost(&live.metadata),
             values: wanted.demand.values(&live.metadata),
@@ -149,9 +161,12 @@ impl Draft {
             let demand = &wanted.requirements.as_ref()?.demand;
             let siblings = self.patterns.get(wanted.siblings?);
             let keys = demand.spread.iter().zip(&merit.values);
-            Some(keys.map(|((weight, key), value)| {
-                i64::from(*weight) * self.instances(siblings, key, value)
-            }).sum())
+            Some(
+                keys.map(|((weight, key), value)| {
+                    i64::from(*weight) * self.instances(siblings, key, value)
+                })
+                .sum(),
+            )
         });
         i64::from(merit.cost) + spread.unwrap_or(0)
     }
@@ -167,7 +182,10 @@ impl Draft {
 
     /// What `AvoidUnits=` says against a machine.
     fn avoidance(&self, unit: usize, host: usize) -> i64 {
-        let avoids = self.units.wanted(unit).map_or(&[][..], |wanted| &wanted.avoids);
+        let avoids = self
+            .units
+            .wanted(unit)
+            .map_or(&[][..], |wanted| &wanted.avoids);
         let avoids = avoids.iter().map(|&(weight, pattern)| {
             let there = self.patterns.get(pattern).at(host).matching;
             i64::from(weight) * i64::from(there)
@@ -178,13 +196,19 @@ impl Draft {
     /// The machines that `MachineID=` or the first item of `MachineOf=` leaves.
     fn named_hosts(&self, unit: usize) -> Vec<usize> {
         let known = self.units.get(unit);
-        let requirements = known.wanted.as_ref().and_then(|wanted| wanted.requirements.as_ref());
+        let requirements = known
+            .wanted
+            .as_ref()
+            .and_then(|wanted| wanted.requirements.as_ref());
         let machine_id = requirements.and_then(|wanted| wanted.machine_id.as_deref());
         let first = known.peers().next();
         match first {
             Some((Some(pattern), _)) => {
                 let hosts = self.patterns.get(pattern).hosts();
-                hosts.map(|(host, _)| host).filter(|&host| self.hosts.get(host).is_live()).collect()
+                hosts
+                    .map(|(host, _)| host)
+                    .filter(|&host| self.hosts.get(host).is_live())
+                    .collect()
             }
             Some((None, _)) => Vec::new(),
             None => machine_id.map_or(Vec::new(), |id| self.hosts.named(id).collect()),

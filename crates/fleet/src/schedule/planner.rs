@@ -94,7 +94,8 @@ impl Planner {
         }
         for &unit in &units {
             let name = self.draft.units.get(unit).name.clone();
-            self.draft.sync_unit(cluster, unit, cluster.units.get(&name));
+            self.draft
+                .sync_unit(cluster, unit, cluster.units.get(&name));
         }
         units
     }
@@ -109,7 +110,10 @@ impl Planner {
             self.draft.sync_state(cluster, unit);
         }
         // a machine that leaves has stopped it
-        let leaving = cluster.machines.get(id).is_some_and(|machine| machine.leaving);
+        let leaving = cluster
+            .machines
+            .get(id)
+            .is_some_and(|machine| machine.leaving);
         if leaving {
             self.draft.dirty.extend(self.draft.hosts.find(id.as_str()));
         }
@@ -141,7 +145,10 @@ impl Planner {
 
     /// Machines whose schedule was decided for an earlier membership, or never.
     fn admissions(&self, cluster: &Cluster) -> Vec<Change> {
-        let members = self.machines.iter().filter_map(|id| cluster.machines.get(id));
+        let members = self
+            .machines
+            .iter()
+            .filter_map(|id| cluster.machines.get(id));
         let decided = |id: &MachineId, since: i64| cluster.admitted.get(id) == Some(&since);
         members
             .filter(|machine| !decided(&machine.id, machine.member_since))

@@ -98,7 +98,12 @@ impl Pools {
     }
 
     /// A machine goes into every pool whose demand it meets; where it is then.
-    pub(super) fn join(&mut self, metadata: &Metadata, rank: &Rank, host: usize) -> Vec<Membership> {
+    pub(super) fn join(
+        &mut self,
+        metadata: &Metadata,
+        rank: &Rank,
+        host: usize,
+    ) -> Vec<Membership> {
         let pools = self.pools.iter_mut();
         let joined = pools.filter_map(|(at, pool)| Some((at, pool.join(metadata, rank, host)?)));
         joined.collect()
@@ -138,7 +143,7 @@ pub(super) type Metadata = BTreeMap<String, String>;
 impl Pool {
     /// The machine's group, if it meets the demand.
     fn join(&mut self, metadata: &Metadata, rank: &Rank, host: usize) -> Option<usize> {
-        if self.demand.lacking(metadata).next().is_some() {
+        if !self.demand.is_met(metadata) {
             return None;
         }
         let merit = Merit {

@@ -13,8 +13,10 @@ pub enum Refusal {
     /// `MachineID=` names another machine.
     OtherMachine(String),
     /// The machine lacks one of the values that `MachineMetadata=` asks of a key: `key=value`, alternatives
-    /// separated by `|`; or an expression of `Constraint=` does not hold.
+    /// separated by `|`.
     Metadata(String),
+    /// An expression of `Constraint=` does not hold for the machine's metadata.
+    Constraint(String),
     /// A unit of `MachineOf=` is not there.
     PeerElsewhere(String),
     /// `MachineOf=` leads from the unit back to itself, by way of the units in this text: none can be first.
@@ -101,6 +103,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
     match refusal {
         Refusal::OtherMachine(id) => format!("{} not MachineID={id}", verb("is", "are")),
         Refusal::Metadata(wanted) => format!("{} metadata {wanted}", verb("lacks", "lack")),
+        Refusal::Constraint(text) => format!("{} not {text}", verb("is", "are")),
         Refusal::PeerElsewhere(unit) => {
             format!(
                 "{} {unit}, named by MachineOf=",
@@ -122,6 +125,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::OtherMachine(id) => write!(f, "MachineID={id} names another machine"),
             Refusal::Metadata(wanted) => write!(f, "lacks metadata {wanted}"),
+            Refusal::Constraint(text) => write!(f, "Constraint={text} does not hold"),
             Refusal::PeerElsewhere(unit) => write!(f, "{unit}, named by MachineOf=, is not there"),
             Refusal::PeerCycle(way) => write!(f, "MachineOf= goes round in a circle: {way}"),
             Refusal::Conflict(unit) => write!(f, "conflicts with {unit}"),

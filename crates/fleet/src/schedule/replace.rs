@@ -9,7 +9,8 @@ impl Draft {
     /// Whether `winner` pushes `loser` off a machine: it names it, and does not lose its own place by that in turn. That may be
     /// when it follows the loser, or when the loser, wherever it goes, replaces it, be it through others.
     pub(super) fn replaces(&self, winner: usize, loser: usize) -> bool {
-        let (Some(wins), Some(loses)) = (self.units.wanted(winner), self.units.wanted(loser)) else {
+        let (Some(wins), Some(loses)) = (self.units.wanted(winner), self.units.wanted(loser))
+        else {
             return false;
         };
         winner != loser
@@ -33,30 +34,47 @@ impl Draft {
 
     /// The units that `Replaces=` of `unit` names.
     fn replaced_by(&self, unit: usize) -> Vec<usize> {
-        let patterns = self.units.wanted(unit).map_or(&[][..], |wanted| &wanted.replaces);
+        let patterns = self
+            .units
+            .wanted(unit)
+            .map_or(&[][..], |wanted| &wanted.replaces);
         let patterns = patterns.iter().map(|&pattern| self.patterns.get(pattern));
-        patterns.flat_map(|known| self.units.matching(&known.pattern)).collect()
+        patterns
+            .flat_map(|known| self.units.matching(&known.pattern))
+            .collect()
     }
 
     /// The units that `MachineOf=` of `unit` names.
     pub(super) fn peers_of(&self, unit: usize) -> Vec<usize> {
         let peers = self.units.get(unit).peers();
         let patterns = peers.filter_map(|(pattern, _)| Some(self.patterns.get(pattern?)));
-        patterns.flat_map(|known| self.units.matching(&known.pattern)).collect()
+        patterns
+            .flat_map(|known| self.units.matching(&known.pattern))
+            .collect()
     }
 
     /// The units that replace `unit`.
     fn replacers_of(&self, unit: usize) -> Vec<usize> {
-        let matched_by = self.units.wanted(unit).map_or(&[][..], |wanted| &wanted.matched_by);
+        let matched_by = self
+            .units
+            .wanted(unit)
+            .map_or(&[][..], |wanted| &wanted.matched_by);
         let patterns = matched_by.iter().map(|&pattern| self.patterns.get(pattern));
-        patterns.flat_map(|known| known.replacers.iter().copied()).collect()
+        patterns
+            .flat_map(|known| known.replacers.iter().copied())
+            .collect()
     }
 
     /// The units that follow `unit`.
     fn followers_of(&self, unit: usize) -> Vec<usize> {
-        let matched_by = self.units.wanted(unit).map_or(&[][..], |wanted| &wanted.matched_by);
+        let matched_by = self
+            .units
+            .wanted(unit)
+            .map_or(&[][..], |wanted| &wanted.matched_by);
         let patterns = matched_by.iter().map(|&pattern| self.patterns.get(pattern));
-        patterns.flat_map(|known| known.followers.iter().copied()).collect()
+        patterns
+            .flat_map(|known| known.followers.iter().copied())
+            .collect()
     }
 
     /// Units for which `unit` may decide who replaces whom: a way from one to the other leads by it.

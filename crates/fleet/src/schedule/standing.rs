@@ -22,7 +22,12 @@ impl Draft {
         }
         self.deserted.clear();
         if !reopened.is_empty() {
-            self.room_at(reopened.into_iter().filter(|host| self.hosts.contains(*host)).collect());
+            self.room_at(
+                reopened
+                    .into_iter()
+                    .filter(|host| self.hosts.contains(*host))
+                    .collect(),
+            );
         }
         for host in dirty {
             self.hosts.forget_if_empty(host);

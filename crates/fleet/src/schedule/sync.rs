@@ -43,7 +43,10 @@ impl Draft {
     pub(super) fn sync_unit(&mut self, cluster: &Cluster, unit: usize, record: Option<&Unit>) {
         let known = self.units.get(unit);
         let before = known.target;
-        let target = cluster.targets.get(&known.name).map(|id| self.hosts.entry(id));
+        let target = cluster
+            .targets
+            .get(&known.name)
+            .map(|id| self.hosts.entry(id));
         let known = self.units.get_mut(unit);
         known.target = target;
         known.unit = record.map(|unit| (unit.hash, unit.desired));
@@ -126,7 +129,10 @@ impl Draft {
     }
 
     fn want(&mut self, unit: usize, wish: Wish) {
-        let Wish { requirements, global } = wish;
+        let Wish {
+            requirements,
+            global,
+        } = wish;
         let wanted = match requirements {
             Some(requirements) => self.indexed(unit, requirements, global),
             None => Wanted::without_file(global),
@@ -137,7 +143,10 @@ impl Draft {
             self.count_matching(pattern, 1);
         }
         let known = self.units.get_mut(unit);
-        known.wanted = Some(Wanted { matched_by, ..wanted });
+        known.wanted = Some(Wanted {
+            matched_by,
+            ..wanted
+        });
         if global {
             self.globals.insert(unit);
             self.fresh.insert(unit);
@@ -150,11 +159,17 @@ impl Draft {
         let asks = &requirements;
         let pool = self.take_pool(&asks.demand);
         let conflicts = asks.conflicts.iter();
-        let conflicts = conflicts.filter_map(|text| self.take_pattern(text)).collect();
+        let conflicts = conflicts
+            .filter_map(|text| self.take_pattern(text))
+            .collect();
         let replaces = asks.replaces.iter();
-        let replaces: Box<[_]> = replaces.filter_map(|text| self.take_pattern(text)).collect();
+        let replaces: Box<[_]> = replaces
+            .filter_map(|text| self.take_pattern(text))
+            .collect();
         let peers = asks.peers.iter();
-        let peers: Box<[_]> = peers.map(|peer| self.take_pattern(&peer.pattern())).collect();
+        let peers: Box<[_]> = peers
+            .map(|peer| self.take_pattern(&peer.pattern()))
+            .collect();
         for &pattern in peers.iter().flatten() {
             self.patterns.get_mut(pattern).followers.insert(unit);
         }
@@ -213,7 +228,10 @@ impl Draft {
         let followers = &self.patterns.get(pattern).followers;
         for at in followers {
             let follower = self.units.get(*at);
-            if follower.peers().any(|(of, peer)| peer.all && of == Some(pattern)) {
+            if follower
+                .peers()
+                .any(|(of, peer)| peer.all && of == Some(pattern))
+            {
                 self.dirty.extend(follower.seats.iter());
                 self.queue.push(self.units.turn(*at));
                 self.fresh.extend(follower.is_global().then_some(*at));
@@ -315,7 +333,9 @@ fn wish(unit: &Unit, has_target: bool) -> Option<Wish> {
     }
     let requirements = unit.requirements.clone();
     // without its file, only its records tell what it is
-    let global = requirements.as_ref().map_or(!has_target, |wanted| wanted.global);
+    let global = requirements
+        .as_ref()
+        .map_or(!has_target, |wanted| wanted.global);
     Some(Wish {
         requirements,
         global,

@@ -110,11 +110,16 @@ impl Known {
 
     /// Whether there is nothing to know of it.
     fn is_empty(&self) -> bool {
-        self.unit.is_none() && self.target.is_none() && self.rows.is_empty() && self.seats.is_empty()
+        self.unit.is_none()
+            && self.target.is_none()
+            && self.rows.is_empty()
+            && self.seats.is_empty()
     }
 
     /// The patterns of machines' units that it follows, with the names as they stand in its file.
-    pub(super) fn peers(&self) -> impl Iterator<Item = (Option<usize>, &crate::requirements::Peer)> {
+    pub(super) fn peers(
+        &self,
+    ) -> impl Iterator<Item = (Option<usize>, &crate::requirements::Peer)> {
         let wanted = self.wanted.as_ref();
         let named = wanted.and_then(|wanted| wanted.requirements.as_ref());
         let patterns = wanted.map_or(&[][..], |wanted| &wanted.peers);
@@ -123,7 +128,9 @@ impl Known {
     }
 
     pub(super) fn follows(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| !wanted.peers.is_empty())
+        self.wanted
+            .as_ref()
+            .is_some_and(|wanted| !wanted.peers.is_empty())
     }
 }
 
@@ -248,4 +255,3 @@ fn way_back(came_from: &BTreeMap<usize, usize>, from: usize, to: usize) -> Vec<u
     way.reverse();
     way
 }
-

@@ -42,7 +42,9 @@ impl Situation {
             ["lose-file", name] => self.lose_file(name),
             ["leaving", id] => self.leaving(id),
             ["runs", machine, name] => self.runs(machine, name),
-            ["set-if-there", name, state] if self.cluster.units.contains_key(*name) => self.set(name, state),
+            ["set-if-there", name, state] if self.cluster.units.contains_key(*name) => {
+                self.set(name, state)
+            }
             ["runs-if-there", machine, name] if self.cluster.units.contains_key(*name) => {
                 self.runs(machine, name);
             }
@@ -88,7 +90,9 @@ impl Situation {
     pub(crate) fn machine(&mut self, id: &str, metadata: &[&str]) {
         let pairs = metadata.iter().map(|pair| pair.split_once('=').unwrap());
         let (memory, pairs): (Vec<_>, Vec<_>) = pairs.partition(|(key, _)| *key == "memory");
-        let memory = memory.first().map_or(0, |(_, size)| parse_memory(size).unwrap());
+        let memory = memory
+            .first()
+            .map_or(0, |(_, size)| parse_memory(size).unwrap());
         let id = machine_id(id);
         let machine = Machine {
             id: id.clone(),

@@ -59,7 +59,8 @@ pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<
         }
     }
     let (supposed, planned) = schedule::suppose(cluster, suppositions);
-    let waits_now: BTreeSet<UnitName> = schedule::plan(cluster).waiting.into_iter().collect();
+    let waits_now = schedule::plan(cluster).waiting;
+    let waits_now: BTreeSet<&UnitName> = waits_now.iter().collect();
     let why = |unit: &UnitName| {
         let refusals = schedule::refusals(&supposed, unit);
         (
@@ -70,7 +71,7 @@ pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<
     let anyway = planned
         .waiting
         .iter()
-        .filter(|unit| waits_now.contains(*unit));
+        .filter(|unit| waits_now.contains(unit));
     Ok(WhatThen {
         waiting: planned.waiting.iter().map(why).collect(),
         waiting_anyway: anyway.map(ToString::to_string).collect(),

@@ -153,6 +153,7 @@ impl World {
             boot_id: "boot".into(),
             member_since: 0,
             leaving: false,
+            capacity: fleet::Resources::default(),
         };
         let membership = self
             .registry

@@ -127,6 +127,7 @@ impl Host {
             boot_id: self.boot.into(),
             member_since: 0,
             leaving: false,
+            capacity: fleet::Resources::default(),
         }
     }
 

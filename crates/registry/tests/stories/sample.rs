@@ -28,6 +28,7 @@ pub(crate) fn machine(name: &str, boot: &str) -> Machine {
         boot_id: boot.to_owned(),
         member_since: 0,
         leaving: false,
+        capacity: fleet::Resources::default(),
     }
 }
 

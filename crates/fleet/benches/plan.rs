@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::cluster::{FileRecord, Touched};
-use fleet::schedule::{Change, Planner};
+use fleet::schedule::{Change, Planner, Terms};
 use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
@@ -130,7 +130,7 @@ fn timed(cluster: &mut Cluster) -> Duration {
 /// The same of what is new; then what the plan itself has changed is.
 fn timed_again(planner: &mut Planner, cluster: &mut Cluster, touched: &mut Touched) -> Duration {
     let start = Instant::now();
-    let planned = planner.plan(cluster, touched);
+    let planned = planner.plan(cluster, touched, &Terms::default());
     let took = start.elapsed();
     *touched = Touched::default();
     let events = planned.changes.iter().flat_map(Change::events);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use unitfile::{Hash, UnitFile, UnitName};
 
 use crate::{
-    Assignment, Cordon, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord, UnitState,
+    Assignment, Away, Cordon, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord,
+    UnitState,
 };
 
 /// Everything the records say at one revision. Built by [`Cluster::apply`]; read by the planner,
@@ -25,6 +26,8 @@ pub struct Cluster {
     pub metadata: BTreeMap<MachineId, BTreeMap<String, String>>,
     /// Machines that get no new units, live or not.
     pub cordons: BTreeMap<MachineId, Cordon>,
+    /// Machines whose lease has ended lately, or for which units wait.
+    pub away: BTreeMap<MachineId, Away>,
     /// What each machine shall run; also holds rows of machines that are gone until the leader drops them.
     pub schedule: BTreeMap<MachineId, BTreeMap<UnitName, Assignment>>,
     /// For which membership (its `member_since`) each machine's schedule has been decided.
@@ -61,6 +64,8 @@ pub enum Event {
     Metadata(MachineId, String, Option<String>),
     /// `cordon/<id>`
     Cordon(MachineId, Option<Cordon>),
+    /// `away/<id>`
+    Away(MachineId, Option<Away>),
     /// `schedule/<machine>/<unit>`
     Scheduled(MachineId, UnitName, Option<Assignment>),
     /// `schedule/<machine>`: the membership that the rows below were decided for.
@@ -129,6 +134,7 @@ impl Event {
             Event::Machine(id, _)
             | Event::Metadata(id, ..)
             | Event::Cordon(id, _)
+            | Event::Away(id, _)
             | Event::Admitted(id, _) => Subject::Machine(id.clone()),
             Event::Scheduled(id, unit, _) => Subject::Row(id.clone(), unit.clone()),
             Event::State(unit, id, _) => Subject::State(unit.clone(), id.clone()),
@@ -157,6 +163,7 @@ impl Cluster {
             Event::Machine(id, machine) => set(&mut self.machines, id, machine),
             Event::Metadata(id, key, value) => set_nested(&mut self.metadata, id, key, value),
             Event::Cordon(id, cordon) => set(&mut self.cordons, id, cordon),
+            Event::Away(id, away) => set(&mut self.away, id, away),
             Event::Scheduled(id, unit, row) => set_nested(&mut self.schedule, id, unit, row),
             Event::Admitted(id, since) => set(&mut self.admitted, id, since),
             Event::Target(unit, machine) => set(&mut self.targets, unit, machine),

@@ -16,7 +16,7 @@ pub mod v1;
 pub mod v2;
 
 pub use cluster::{Cluster, Event};
-pub use machine::{Cordon, Machine, MachineId};
+pub use machine::{Away, Cordon, Machine, MachineId};
 pub use requirements::Requirements;
 pub use resources::Resources;
 pub use unit::{Assignment, DesiredState, Unit, UnitRecord, UnitState};

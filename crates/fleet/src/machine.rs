@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Resources;
 
@@ -62,6 +63,20 @@ pub struct Cordon {
     pub reason: String,
     /// Units leave the machine, so many at a time; none if they stay.
     pub drain: Option<u32>,
+}
+
+/// The record `away/<id>`: a machine's lease has ended, or it has said that it leaves, and the leader has noticed. It goes when the
+/// machine is back, or when nothing waits for it and some time has passed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Away {
+    /// When that was noticed, since the Unix epoch by the leader's clock.
+    pub since: Duration,
+    /// It has said that it leaves.
+    pub announced: bool,
+    /// It went together with so many others that its units wait for it.
+    pub massive: bool,
+    /// An operator has said that it is gone for good: nothing waits for it.
+    pub forgotten: bool,
 }
 
 /// The record `machine/<id>`: a member whose lease is alive, as it describes itself.

@@ -4,6 +4,8 @@
 //! be on a machine and is not goes to the least loaded one that may run it. All is visited in order of names and
 //! machine ids, so that one picture has one plan, and planning its outcome changes nothing.
 //!
+//! A machine whose lease has ended loses its units, unless they wait for it: see [`Hold`].
+//!
 //! Who gives way when two units cannot share a machine:
 //! - a unit that is not there yet, to one that is;
 //! - of two that are there, a global one to one that is not, else the one with the later name;
@@ -11,6 +13,7 @@
 //! - with `Replaces=`, the replaced one, even if it was there first. Units that replace one another, be it
 //!   through others or through those that follow them, are not kept apart.
 
+mod away;
 mod change;
 mod diff;
 mod draft;
@@ -37,6 +40,7 @@ use unitfile::UnitName;
 use crate::cluster::Touched;
 use crate::{Cluster, MachineId};
 
+pub use away::{Hold, Terms, hold};
 pub use change::{Change, Plan, Reason};
 pub use drain::staying;
 pub use obstacle::{nearest, obstacles};
@@ -46,12 +50,12 @@ pub use suppose::{Supposition, suppose};
 
 /// Who runs where, what moves, who waits. Planning the outcome again changes nothing. Whoever plans again and again keeps a
 /// [`Planner`].
-pub fn plan(cluster: &Cluster) -> Plan {
-    Planner::default().plan(cluster, &Touched::Everything)
+pub fn plan(cluster: &Cluster, terms: &Terms) -> Plan {
+    Planner::default().plan(cluster, &Touched::Everything, terms)
 }
 
 /// For a unit that waits: why each machine may not take it, in order of machine id. Machines that may take it
 /// are left out. By the rules that place it, on the schedule as it stands.
-pub fn refusals(cluster: &Cluster, unit: &UnitName) -> Vec<(MachineId, Refusal)> {
-    Planner::standing(cluster).draft.refusals(unit)
+pub fn refusals(cluster: &Cluster, unit: &UnitName, terms: &Terms) -> Vec<(MachineId, Refusal)> {
+    Planner::standing(cluster, terms).draft.refusals(unit)
 }

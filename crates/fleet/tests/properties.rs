@@ -43,6 +43,8 @@ fn option(replaces: bool) -> impl Strategy<Value = String> {
         1 => r"AvoidUnits=(w@\*|b)\.service",
         1 => "MaxPerMachine=[12]",
         1 => "MemoryReservation=[123]G",
+        1 => "MoveDelaySec=[1-9]0",
+        1 => Just("Sticky=yes".to_owned()),
     ];
     let pushing = pattern.prop_map(|pattern| format!("Replaces={pattern}"));
     (usual, pushing, 0..4).prop_map(move |(usual, pushing, chance)| {
@@ -111,6 +113,8 @@ fn happening() -> impl Strategy<Value = String> {
         1 => r"row m[a-e] (a|b|c|g|w@[123])\.service (loaded|launched)",
         1 => r"target (a|b|c|g|w@[123])\.service m[a-e]",
         1 => "capacity m[a-d] [1-6]G",
+        2 => "wait [1-9]{1,2}",
+        1 => "forget m[a-d]",
     ]
 }
 
@@ -129,7 +133,7 @@ fn cordoned(replaces: bool) -> impl Strategy<Value = Situation> {
 /// A picture whose plan has been carried out.
 fn settled(replaces: bool) -> impl Strategy<Value = Situation> {
     picture(replaces).prop_map(|mut situation| {
-        let planned = plan(&situation.cluster);
+        let planned = plan(&situation.cluster, &situation.terms);
         situation.commit(&planned);
         situation
     })
@@ -148,7 +152,7 @@ proptest! {
 
     #[test]
     fn planning_the_outcome_again_changes_nothing(situation in settled(true)) {
-        prop_assert_eq!(plan(&situation.cluster).changes, vec![]);
+        prop_assert_eq!(plan(&situation.cluster, &situation.terms).changes, vec![]);
     }
 
     #[test]
@@ -157,13 +161,13 @@ proptest! {
         happenings in prop::collection::vec(prop::collection::vec(happening(), 1..4), 1..12),
     ) {
         let mut planner = Planner::default();
-        planner.plan(&situation.cluster, &Touched::Everything);
+        planner.plan(&situation.cluster, &Touched::Everything, &situation.terms);
         situation.touched = Touched::default();
         for happening in happenings {
             happening.iter().for_each(|line| drop(situation.line(line)));
             let touched = std::mem::take(&mut situation.touched);
-            let planned = planner.plan(&situation.cluster, &touched);
-            prop_assert_eq!(&planned, &plan(&situation.cluster));
+            let planned = planner.plan(&situation.cluster, &touched, &situation.terms);
+            prop_assert_eq!(&planned, &plan(&situation.cluster, &situation.terms));
             situation.commit(&planned);
         }
     }
@@ -172,7 +176,7 @@ proptest! {
     fn a_drain_costs_nobody_its_place(mut situation in cordoned(false)) {
         let before = situation.cluster.targets.clone();
         for _ in 0..3 {
-            let planned = plan(&situation.cluster);
+            let planned = plan(&situation.cluster, &situation.terms);
             situation.commit(&planned);
         }
         for unit in before.keys() {
@@ -183,7 +187,7 @@ proptest! {
     #[test]
     fn a_drained_cluster_keeps_all_rules_and_nothing_comes_to_a_cordoned_machine(mut situation in cordoned(true)) {
         for _ in 0..3 {
-            let planned = plan(&situation.cluster);
+            let planned = plan(&situation.cluster, &situation.terms);
             for change in &planned.changes {
                 let came = match change {
                     Change::Assign { machine, global: false, unit, .. } => Some((machine, unit)),
@@ -209,8 +213,8 @@ proptest! {
     fn obstacles_and_refusals_agree(situation in cordoned(true)) {
         let cluster = &situation.cluster;
         for unit in cluster.units.keys() {
-            let refused: Vec<MachineId> = refusals(cluster, unit).into_iter().map(|(machine, _)| machine).collect();
-            for (machine, obstacles) in obstacles(cluster, unit) {
+            let refused: Vec<MachineId> = refusals(cluster, unit, &situation.terms).into_iter().map(|(machine, _)| machine).collect();
+            for (machine, obstacles) in obstacles(cluster, unit, &situation.terms) {
                 let there = cluster.schedule.get(&machine).is_some_and(|rows| rows.contains_key(unit));
                 prop_assert!(there || obstacles.is_empty() != refused.contains(&machine), "{unit} on {machine}");
             }
@@ -219,7 +223,7 @@ proptest! {
 
     #[test]
     fn no_record_is_changed_twice(situation in picture(true)) {
-        let changes = plan(&situation.cluster).changes;
+        let changes = plan(&situation.cluster, &situation.terms).changes;
         let events = changes.iter().flat_map(Change::events);
         let mut records: Vec<String> = events.map(record).collect();
         let all = records.len();
@@ -258,13 +262,13 @@ proptest! {
     fn a_machine_that_leaves_moves_only_its_own_units(mut situation in settled(false), leaver in "m[a-d]") {
         situation.line(&format!("leave {leaver}"));
         let elsewhere = |from: &MachineId| from.as_str() != leaver;
-        prop_assert!(!departures(&plan(&situation.cluster)).into_iter().any(elsewhere));
+        prop_assert!(!departures(&plan(&situation.cluster, &situation.terms)).into_iter().any(elsewhere));
     }
 
     #[test]
     fn a_machine_that_joins_moves_nothing(mut situation in settled(false), zone in 1..4) {
         situation.line(&format!("machine mz zone={zone}"));
-        prop_assert!(departures(&plan(&situation.cluster)).is_empty());
+        prop_assert!(departures(&plan(&situation.cluster, &situation.terms)).is_empty());
     }
 
     #[test]
@@ -275,7 +279,7 @@ proptest! {
         let told = |lines: &[String]| {
             let mut situation = Situation::default();
             lines.iter().for_each(|line| drop(situation.line(line)));
-            let changes = plan(&situation.cluster).changes;
+            let changes = plan(&situation.cluster, &situation.terms).changes;
             let about_units = changes.into_iter().filter(|change| change.unit().is_some());
             about_units.collect::<Vec<_>>()
         };

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use unitfile::{Hash, UnitName};
 
 use super::Refusal;
-use crate::{Assignment, Event, MachineId};
+use crate::{Assignment, Away, Event, MachineId};
 
 /// What the leader should write, in this order, and who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +17,10 @@ pub struct Plan {
     /// Units that should be on a machine and fit none, in order of name; [`refusals`](super::refusals) says why. Shared with the
     /// plan before if nothing has changed.
     pub waiting: Arc<Vec<UnitName>>,
+    /// When to plan again although nothing has changed by then, by the clock of [`Terms::now`](super::Terms).
+    pub next: Option<Duration>,
+    /// Whether so many machines went at once that their units wait for them.
+    pub braked: bool,
 }
 
 /// One change to the schedule: written in one transaction, or not at all.
@@ -66,6 +71,18 @@ pub enum Change {
         /// Which machine.
         machine: MachineId,
     },
+    /// It is noted that a machine's lease has ended.
+    Miss {
+        /// Which machine.
+        machine: MachineId,
+        /// Since when, and whether its units wait for it.
+        away: Away,
+    },
+    /// That is noted no more: the machine is back, or it matters no more.
+    Unmiss {
+        /// Which machine.
+        machine: MachineId,
+    },
     /// A unit file that nothing refers to goes, unless it was written after `revision`.
     Collect {
         /// Which file.
@@ -111,7 +128,11 @@ impl Change {
             | Change::Move { unit, .. }
             | Change::Unassign { unit, .. }
             | Change::Untarget { unit } => Some(unit),
-            Change::Dismiss { .. } | Change::Collect { .. } | Change::Admit { .. } => None,
+            Change::Dismiss { .. }
+            | Change::Miss { .. }
+            | Change::Unmiss { .. }
+            | Change::Collect { .. }
+            | Change::Admit { .. } => None,
         }
     }
 
@@ -162,6 +183,10 @@ impl Change {
     fn beyond_units(&self) -> Option<Event> {
         match self {
             Change::Dismiss { machine } => Some(Event::Admitted(machine.clone(), None)),
+            Change::Miss { machine, away } => {
+                Some(Event::Away(machine.clone(), Some(away.clone())))
+            }
+            Change::Unmiss { machine } => Some(Event::Away(machine.clone(), None)),
             Change::Collect { file, .. } => Some(Event::File(*file, None)),
             Change::Admit { machine, since } => {
                 Some(Event::Admitted(machine.clone(), Some(*since)))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unitfile::Hash;
 
 use super::Refusal;
+use super::away::Absences;
 use super::hosts::Hosts;
 use super::patterns::Patterns;
 use super::pools::Pools;
@@ -22,6 +23,8 @@ pub(super) struct Draft {
     pub(super) pools: Pools,
     /// Units that belong on every machine that fits.
     pub(super) globals: BTreeSet<usize>,
+    /// Machines whose lease has ended.
+    pub(super) absences: Absences,
     /// Units that replace others.
     pub(super) replacers: BTreeSet<usize>,
     /// Units that should be on a machine and are on none.

@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 use unitfile::UnitName;
 
 use super::draft::Draft;
-use super::{Planner, Refusal, summary};
+use super::{Planner, Refusal, Terms, summary};
 use crate::{Cluster, DesiredState, MachineId, Resources, UnitState};
 
 /// Units on one machine that can only go together.
 type Party = Vec<usize>;
 
 /// The units that a drain cannot take off a machine, and why, in a line each. Global units are none of them.
-pub fn staying(cluster: &Cluster, machine: &MachineId) -> BTreeMap<UnitName, String> {
-    let draft = Planner::standing(cluster).draft;
+pub fn staying(
+    cluster: &Cluster,
+    machine: &MachineId,
+    terms: &Terms,
+) -> BTreeMap<UnitName, String> {
+    let draft = Planner::standing(cluster, terms).draft;
     let host = draft.hosts.find(machine.as_str());
     host.map_or_else(BTreeMap::new, |host| draft.staying(host))
 }

@@ -1,15 +1,15 @@
 //! The planner: a draft that is kept from plan to plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use unitfile::{Hash, UnitName};
 
 use super::draft::Draft;
 use super::units::Units;
-use super::{Change, Plan};
+use super::{Change, Plan, Terms};
 use crate::cluster::{Subject, Touched};
-use crate::{Cluster, MachineId};
+use crate::{Away, Cluster, MachineId};
 
 /// Makes one plan after the other, each at the cost of what has changed since.
 ///
@@ -18,6 +18,8 @@ use crate::{Cluster, MachineId};
 pub struct Planner {
     pub(super) draft: Draft,
     machines: BTreeSet<MachineId>,
+    /// Machines that left a schedule or a record behind.
+    gone: BTreeSet<MachineId>,
     files: BTreeSet<Hash>,
     waiting: Arc<Vec<UnitName>>,
 }
@@ -25,21 +27,21 @@ pub struct Planner {
 impl Planner {
     /// What should change in `cluster`, of which `touched` is new since the last plan. The same as [`plan`](super::plan) would
     /// say, which knows nothing of earlier plans.
-    pub fn plan(&mut self, cluster: &Cluster, touched: &Touched) -> Plan {
-        self.look(cluster, touched);
+    pub fn plan(&mut self, cluster: &Cluster, touched: &Touched, terms: &Terms) -> Plan {
+        self.look(cluster, touched, terms);
         self.draft.place();
         self.draft.drain();
         self.finish(cluster)
     }
 
     /// All of a cluster, with every unit where it may stay.
-    pub(super) fn standing(cluster: &Cluster) -> Self {
+    pub(super) fn standing(cluster: &Cluster, terms: &Terms) -> Self {
         let mut planner = Planner::default();
-        planner.look(cluster, &Touched::Everything);
+        planner.look(cluster, &Touched::Everything, terms);
         planner
     }
 
-    fn look(&mut self, cluster: &Cluster, touched: &Touched) {
+    fn look(&mut self, cluster: &Cluster, touched: &Touched, terms: &Terms) {
         let units = match touched {
             Touched::Everything => {
                 *self = Planner::default();
@@ -51,6 +53,7 @@ impl Planner {
             self.draft.compare(unit);
             self.draft.sync_state(cluster, unit);
         }
+        self.draft.sync_absences(cluster, &self.gone, terms);
         self.draft.stand(cluster);
     }
 
@@ -58,6 +61,7 @@ impl Planner {
     fn sync_everything(&mut self, cluster: &Cluster) -> BTreeSet<usize> {
         self.draft.units = Units::of(cluster.units.keys());
         let present = cluster.machines.keys().chain(cluster.admitted.keys());
+        let present = present.chain(cluster.away.keys());
         for id in present {
             self.sync_machine(cluster, id);
         }
@@ -102,6 +106,12 @@ impl Planner {
 
     fn sync_machine(&mut self, cluster: &Cluster, id: &MachineId) {
         self.machines.insert(id.clone());
+        let known = cluster.admitted.contains_key(id) || cluster.away.contains_key(id);
+        let machine = cluster.machines.get(id);
+        match machine.map_or(known, |machine| machine.leaving) {
+            true => self.gone.insert(id.clone()),
+            false => self.gone.remove(id),
+        };
         self.draft.sync_machine(cluster, id);
     }
 
@@ -124,6 +134,7 @@ impl Planner {
         let mut files = self.draft.count_files();
         files.append(&mut self.files);
         changes.extend(self.dismissals(cluster));
+        changes.extend(self.absences(cluster));
         changes.extend(self.draft.collections(cluster, files));
         changes.extend(self.admissions(cluster));
         self.machines.clear();
@@ -131,16 +142,43 @@ impl Planner {
         Plan {
             changes,
             waiting: self.waiting(),
+            next: self.draft.next(),
+            braked: self.draft.absences.braked,
         }
     }
 
-    /// Machines that left a schedule behind.
+    /// Machines that left a schedule behind, once nobody waits for them.
     fn dismissals(&self, cluster: &Cluster) -> Vec<Change> {
-        let known = self.machines.iter();
-        let known = known.filter(|id| cluster.admitted.contains_key(*id));
-        let gone = known.filter(|id| !cluster.machines.contains_key(*id));
-        let gone = gone.cloned();
+        let away = self.draft.absences.away.iter().map(|(id, _)| id);
+        let away = away.filter(|id| !cluster.machines.contains_key(*id));
+        let left = away.filter(|id| cluster.admitted.contains_key(*id));
+        let gone = left.filter(|id| !self.draft.is_waited_for(id)).cloned();
         gone.map(|machine| Change::Dismiss { machine }).collect()
+    }
+
+    /// Who is noted to be away by now, and who no more.
+    fn absences(&self, cluster: &Cluster) -> Vec<Change> {
+        let absences = &self.draft.absences;
+        let matters = |(id, away): &&(MachineId, Away)| {
+            let leaves = cluster.machines.contains_key(id);
+            leaves || absences.is_recent(away) || self.draft.is_waited_for(id)
+        };
+        let missed: BTreeMap<&MachineId, &Away> = absences
+            .away
+            .iter()
+            .filter(matters)
+            .map(|(id, away)| (id, away))
+            .collect();
+        let new = missed
+            .iter()
+            .filter(|(id, away)| cluster.away.get(**id) != Some(**away));
+        let new = new.map(|(id, away)| Change::Miss {
+            machine: (*id).clone(),
+            away: (*away).clone(),
+        });
+        let past = cluster.away.keys().filter(|id| !missed.contains_key(id));
+        let past = past.cloned().map(|machine| Change::Unmiss { machine });
+        new.chain(past).collect()
     }
 
     /// Machines whose schedule was decided for an earlier membership, or never.

@@ -71,8 +71,15 @@ impl Draft {
     /// A unit with rows on several machines, and no target, stays on the first where it may.
     fn keep(&mut self, cluster: &Cluster, unit: usize, host: usize) {
         let known = self.units.get(unit);
-        if !self.hosts.get(host).is_live() || !(known.is_global() || known.seats.is_empty()) {
+        if !(known.is_global() || known.seats.is_empty()) {
             self.changed.insert(unit);
+            return;
+        }
+        if !self.hosts.get(host).is_live() {
+            self.changed.insert(unit);
+            if self.hold(unit, host).is_some() {
+                self.seat(unit, host);
+            }
             return;
         }
         match self.may_stay(cluster, unit, host) {
@@ -96,13 +103,14 @@ impl Draft {
     }
 
     /// A machine that leaves keeps a unit until it has stopped it, and says so by taking back its state. A global
-    /// unit has nowhere else to go.
+    /// unit has nowhere else to go, and others wait for the machine.
     fn check_leaving(&self, cluster: &Cluster, unit: usize, host: usize) -> Result<(), Refusal> {
+        let waits = self.hold(unit, host).is_some();
         let (unit, host) = (self.units.get(unit), self.hosts.get(host));
         let leaving = host.live.as_ref().is_some_and(|live| live.leaving);
         let states = cluster.states.get(&unit.name);
         let runs = states.is_some_and(|states| states.contains_key(&host.id));
-        match leaving && !unit.is_global() && !runs {
+        match leaving && !unit.is_global() && !runs && !waits {
             true => Err(Refusal::Leaving),
             false => Ok(()),
         }

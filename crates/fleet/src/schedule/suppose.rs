@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use unitfile::{UnitFile, UnitName};
 
-use super::{Plan, plan};
+use super::{Plan, Terms, plan};
 use crate::cluster::FileRecord;
-use crate::{Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord};
+use crate::{Away, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord};
 
 /// One thing that is supposed to be otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Supposition {
-    /// A machine is gone.
+    /// A machine is gone for good.
     Lost(MachineId),
     /// All that can leave a machine has left it.
     Drained(MachineId),
@@ -22,20 +22,29 @@ pub enum Supposition {
 }
 
 /// The picture as supposed, and what the leader would do about it.
-pub fn suppose(cluster: &Cluster, suppositions: &[Supposition]) -> (Cluster, Plan) {
+pub fn suppose(cluster: &Cluster, suppositions: &[Supposition], terms: &Terms) -> (Cluster, Plan) {
     let mut supposed = cluster.clone();
     for supposition in suppositions {
         for event in events(&supposed, supposition) {
             supposed.apply(event);
         }
     }
-    let planned = plan(&supposed);
+    let planned = plan(&supposed, terms);
     (supposed, planned)
 }
 
 fn events(cluster: &Cluster, supposition: &Supposition) -> Vec<Event> {
     match supposition {
-        Supposition::Lost(id) => vec![Event::Machine(id.clone(), None)],
+        Supposition::Lost(id) => {
+            let away = Away {
+                forgotten: true,
+                ..Away::default()
+            };
+            vec![
+                Event::Machine(id.clone(), None),
+                Event::Away(id.clone(), Some(away)),
+            ]
+        }
         Supposition::Drained(id) => {
             let cordon = Cordon {
                 drain: Some(u32::MAX),

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleet::cluster::{FileRecord, Touched};
 use fleet::resources::parse_memory;
-use fleet::schedule::{Change, Plan, Reason, Refusal, nearest, obstacles, plan, refusals, summary};
+use fleet::schedule::{
+    Change, Plan, Reason, Refusal, Terms, nearest, obstacles, plan, refusals, summary,
+};
 use fleet::{
     Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
 };
@@ -17,6 +20,7 @@ pub(crate) struct Situation {
     pub(crate) cluster: Cluster,
     /// What has changed since somebody last took it.
     pub(crate) touched: Touched,
+    pub(crate) terms: Terms,
     lines: Vec<String>,
 }
 
@@ -59,6 +63,8 @@ impl Situation {
             ["plan"] => return self.plan(),
             ["why", name] => return self.why(name),
             ["cure", name] => return self.cure(name),
+            ["wait", seconds] => self.terms.now += Duration::from_secs(seconds.parse().unwrap()),
+            ["forget", id] => self.forget(id),
             ["capacity", id, memory] => self.capacity(id, memory),
             ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
             ["drain", machine, max] => {
@@ -108,6 +114,13 @@ impl Situation {
             capacity: fleet::Resources { memory, cpu: 2000 },
         };
         self.apply(Event::Machine(id, Some(machine)));
+    }
+
+    /// An operator says that the machine is gone for good.
+    fn forget(&mut self, id: &str) {
+        let mut away = self.cluster.away.get(id).cloned().unwrap_or_default();
+        away.forgotten = true;
+        self.apply(Event::Away(machine_id(id), Some(away)));
     }
 
     /// The machine says what it has for units.
@@ -190,13 +203,17 @@ impl Situation {
     }
 
     fn plan(&mut self) -> String {
-        let planned = plan(&self.cluster);
+        let planned = plan(&self.cluster, &self.terms);
         self.commit(&planned);
-        let again = plan(&self.cluster).changes;
+        let again = plan(&self.cluster, &self.terms).changes;
         assert!(again.is_empty(), "planning the outcome again: {again:?}");
+        let next = planned
+            .next
+            .map(|next| format!("again at {}s\n", next.as_secs()));
+        let braked = planned.braked.then(|| "braked\n".to_owned());
         let changes = planned.changes.iter().map(|change| self.told(change));
         let waiting = planned.waiting.iter().map(|unit| self.told_waiting(unit));
-        let lines: String = changes.chain(waiting).collect();
+        let lines: String = changes.chain(waiting).chain(braked).chain(next).collect();
         if lines.is_empty() {
             "nothing changes\n".into()
         } else {
@@ -212,13 +229,16 @@ impl Situation {
     }
 
     fn told_waiting(&self, unit: &UnitName) -> String {
-        let why = summary(&refusals(&self.cluster, unit), self.cluster.machines.len());
+        let why = summary(
+            &refusals(&self.cluster, unit, &self.terms),
+            self.cluster.machines.len(),
+        );
         format!("waiting   {unit:<16} {why}\n")
     }
 
     /// What would have to change on each machine, and which one is the nearest.
     fn cure(&self, name: &str) -> String {
-        let obstacles = obstacles(&self.cluster, &unit(name));
+        let obstacles = obstacles(&self.cluster, &unit(name), &self.terms);
         let told = |(machine, refusals): &(MachineId, Vec<Refusal>)| {
             let pairs = refusals
                 .iter()
@@ -237,7 +257,7 @@ impl Situation {
     }
 
     fn why(&self, name: &str) -> String {
-        let refusals = refusals(&self.cluster, &unit(name));
+        let refusals = refusals(&self.cluster, &unit(name), &self.terms);
         let lines = refusals
             .iter()
             .map(|(machine, refusal)| format!("{machine}: {refusal}\n"));
@@ -291,6 +311,18 @@ impl Situation {
             }
             Change::Untarget { unit } => format!("untarget  {unit}\n"),
             Change::Dismiss { machine } => format!("dismiss   {machine}\n"),
+            Change::Miss { machine, away } => {
+                let massive = if away.massive {
+                    ", with too many others"
+                } else {
+                    ""
+                };
+                format!(
+                    "miss      {machine}  since {}s{massive}\n",
+                    away.since.as_secs()
+                )
+            }
+            Change::Unmiss { machine } => format!("unmiss    {machine}\n"),
             Change::Collect { file, .. } => format!("collect   {}\n", file.short()),
             Change::Admit { machine, .. } => format!("admit     {machine}\n"),
         }

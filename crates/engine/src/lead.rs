@@ -1,15 +1,20 @@
 //! What the leader does: keep the schedule as the plan wants it.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use fleet::Cluster;
-use fleet::cluster::Touched;
-use fleet::schedule::{Plan, Planner};
+use fleet::cluster::{Subject, Touched};
+use fleet::schedule::{Plan, Planner, Terms};
+use fleet::{Cluster, MachineId};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::clock::Clock;
 use crate::{Options, Status, log};
+
+/// How soon machines that have not been heard of are listened for again.
+const LISTEN: Duration = Duration::from_millis(250);
 
 /// Why a machine stopped leading.
 #[derive(Debug, thiserror::Error)]
@@ -36,35 +41,50 @@ pub(crate) async fn lead(
     let mut mirror = registry.mirror().await;
     let mut planner = Planner::default();
     let mut touched = Touched::Everything;
+    let mut silent = BTreeSet::new();
+    let clock = Clock::start();
     let mut tick = interval(options.reconcile_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut planned = None;
     loop {
         if mirror.cluster().leader.as_ref() != Some(&membership.machine.id) {
             return End::Deposed;
         }
-        let seen = decisive(&mirror);
-        if planned != Some(seen) {
-            planned = Some(seen);
-            let plan = make_plan(&mut planner, mirror.cluster(), &touched, status);
-            match commit(&mut mirror, leadership, &plan, status).await {
-                Ok(then) => touched = then,
-                Err(end) => return end,
-            }
+        if lost_somebody(mirror.cluster(), &touched) || !silent.is_empty() {
+            silent = registry.silent(mirror.leases()).await;
+        }
+        let terms = Terms {
+            now: clock.now(),
+            brake_percent: options.brake_percent,
+            silent: silent.clone(),
+        };
+        let plan = make_plan(&mut planner, mirror.cluster(), &touched, &terms, status);
+        match commit(&mut mirror, leadership, &plan, status).await {
+            Ok(meanwhile) => touched = meanwhile,
+            Err(end) => return end,
+        }
+        if !touched.is_nothing() {
+            continue;
         }
         tokio::select! {
-            news = mirror.changed() => touched.merge(news),
+            news = mirror.changed() => touched = news,
+            () = clock.reaches(plan.next) => {}
+            () = sleep(LISTEN), if !silent.is_empty() => {}
             _ = tick.tick() => {}
         }
     }
 }
 
-/// The revision that a new plan may depend on. Who is moved next off a machine that is being drained depends on what
-/// systemd says of those before.
-fn decisive(mirror: &Mirror) -> i64 {
-    match mirror.cluster().is_draining() {
-        true => mirror.cluster().revision,
-        false => mirror.decisive(),
+/// Whether a machine has gone without a word: then others may be about to.
+fn lost_somebody(cluster: &Cluster, touched: &Touched) -> bool {
+    let lost = |id: &MachineId| {
+        let expected = cluster.away.get(id).is_some_and(|away| away.announced);
+        !cluster.machines.contains_key(id) && cluster.admitted.contains_key(id) && !expected
+    };
+    match touched {
+        Touched::Everything => cluster.admitted.keys().any(lost),
+        Touched::These(subjects) => subjects
+            .iter()
+            .any(|subject| matches!(subject, Subject::Machine(id) if lost(id))),
     }
 }
 
@@ -72,10 +92,13 @@ fn make_plan(
     planner: &mut Planner,
     cluster: &Cluster,
     touched: &Touched,
+    terms: &Terms,
     status: &watch::Sender<Status>,
 ) -> Plan {
     let begun = Instant::now();
-    let plan = planner.plan(cluster, touched);
+    let braked = status.borrow().braked;
+    let plan = planner.plan(cluster, touched, terms);
+    log::brake(braked, plan.braked);
     status.send_modify(|status| status.planned(begun.elapsed(), &plan));
     plan
 }

@@ -4,6 +4,7 @@
 //! then take over at once. What the leader decides is [`fleet::schedule::plan`]; here it is only
 //! decided when to ask it: at the first event, with all that arrived while the last plan was written.
 
+mod clock;
 mod lead;
 mod log;
 mod status;
@@ -30,12 +31,15 @@ pub struct Options {
     /// How often the leader looks at its picture although no event woke it. A picture that has not changed since
     /// it was planned costs nothing.
     pub reconcile_interval: Duration,
+    /// When more than so many percent of the machines, and at least two, are lost at once, their units wait for them. 100: never.
+    pub brake_percent: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Options {
             reconcile_interval: Duration::from_secs(2),
+            brake_percent: 50,
         }
     }
 }

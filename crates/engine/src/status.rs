@@ -33,6 +33,8 @@ pub struct Status {
     pub last_commit: Duration,
     /// Units that should be on a machine and fit none, as of the last plan; empty while this machine does not lead.
     pub waiting: Arc<Vec<UnitName>>,
+    /// Whether units wait for machines that were lost at once, as of the last plan.
+    pub braked: bool,
     /// Why units had to leave machines or wait.
     pub trouble: Trouble,
     /// Assignments and withdrawals that were written.
@@ -72,6 +74,7 @@ impl Status {
         self.leader_since = None;
         self.leader_since_time = None;
         self.waiting = Arc::default();
+        self.braked = false;
         self.failures += u64::from(matches!(end, End::Failed(_)));
     }
 
@@ -79,6 +82,7 @@ impl Status {
         self.plans += 1;
         self.plan_time += took;
         self.last_plan = took;
+        self.braked = plan.braked;
         plan.changes
             .iter()
             .for_each(|change| self.trouble.count(change));

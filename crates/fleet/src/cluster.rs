@@ -28,6 +28,8 @@ pub struct Cluster {
     pub cordons: BTreeMap<MachineId, Cordon>,
     /// Machines whose lease has ended lately, or for which units wait.
     pub away: BTreeMap<MachineId, Away>,
+    /// Machines that are gone for good, as an operator has said: nothing waits for them.
+    pub forgotten: BTreeSet<MachineId>,
     /// What each machine shall run; also holds rows of machines that are gone until the leader drops them.
     pub schedule: BTreeMap<MachineId, BTreeMap<UnitName, Assignment>>,
     /// For which membership (its `member_since`) each machine's schedule has been decided.
@@ -66,6 +68,8 @@ pub enum Event {
     Cordon(MachineId, Option<Cordon>),
     /// `away/<id>`
     Away(MachineId, Option<Away>),
+    /// `forgotten/<id>`, and whether it is there.
+    Forgotten(MachineId, bool),
     /// `schedule/<machine>/<unit>`
     Scheduled(MachineId, UnitName, Option<Assignment>),
     /// `schedule/<machine>`: the membership that the rows below were decided for.
@@ -118,6 +122,11 @@ impl Touched {
         }
     }
 
+    /// Whether nothing has changed.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Touched::These(subjects) if subjects.is_empty())
+    }
+
     fn add(&mut self, subject: Subject) {
         if let Touched::These(subjects) = self {
             subjects.push(subject);
@@ -135,6 +144,7 @@ impl Event {
             | Event::Metadata(id, ..)
             | Event::Cordon(id, _)
             | Event::Away(id, _)
+            | Event::Forgotten(id, _)
             | Event::Admitted(id, _) => Subject::Machine(id.clone()),
             Event::Scheduled(id, unit, _) => Subject::Row(id.clone(), unit.clone()),
             Event::State(unit, id, _) => Subject::State(unit.clone(), id.clone()),
@@ -164,6 +174,8 @@ impl Cluster {
             Event::Metadata(id, key, value) => set_nested(&mut self.metadata, id, key, value),
             Event::Cordon(id, cordon) => set(&mut self.cordons, id, cordon),
             Event::Away(id, away) => set(&mut self.away, id, away),
+            Event::Forgotten(id, true) => drop(self.forgotten.insert(id)),
+            Event::Forgotten(id, false) => drop(self.forgotten.remove(&id)),
             Event::Scheduled(id, unit, row) => set_nested(&mut self.schedule, id, unit, row),
             Event::Admitted(id, since) => set(&mut self.admitted, id, since),
             Event::Target(unit, machine) => set(&mut self.targets, unit, machine),

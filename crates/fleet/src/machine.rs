@@ -75,8 +75,8 @@ pub struct Away {
     pub announced: bool,
     /// It went together with so many others that its units wait for it.
     pub massive: bool,
-    /// An operator has said that it is gone for good: nothing waits for it.
-    pub forgotten: bool,
+    /// Enough of those others are back: its units wait a little longer, until then (since the Unix epoch).
+    pub until: Option<Duration>,
 }
 
 /// The record `machine/<id>`: a member whose lease is alive, as it describes itself.

@@ -2,6 +2,7 @@
 //!
 //! - `PUT /fleet/v2/units` with [`PutUnits`] answers [`PutResults`]: many units in few transactions.
 //! - `GET /fleet/v2/units/NAME/why` answers [`Why`]: where the unit is, or what keeps it from each machine.
+//! - `GET /fleet/v2/away` answers every [`AwayMachine`]; `DELETE /fleet/v2/away/ID` says that one is gone for good;
 //! - `GET /fleet/v2/cordons` answers the [`Cordon`] of each machine that has one, by id;
 //!   `GET /fleet/v2/machines/ID` answers [`MachineStatus`]; `PUT` and `DELETE` of `/fleet/v2/machines/ID/cordon` with a
 //!   [`Cordon`] keep new units away from a machine, or drain it, and take that back.
@@ -166,6 +167,25 @@ pub struct Cordon {
     /// The units that are there leave, so many at a time; none if they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<u32>,
+}
+
+/// A machine that is away, or leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AwayMachine {
+    /// Its id.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// Since when, in seconds since the Unix epoch.
+    pub since: u64,
+    /// It said that it leaves.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub announced: bool,
+    /// It went together with so many others that all its units wait for it.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub braked: bool,
+    /// How many units wait for it.
+    pub waiting: usize,
 }
 
 /// A machine, and the units that a drain would take off it.

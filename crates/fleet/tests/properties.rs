@@ -115,6 +115,7 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "capacity m[a-d] [1-6]G",
         2 => "wait [1-9]{1,2}",
         1 => "forget m[a-d]",
+        1 => "silent( m[a-d]){0,2}",
     ]
 }
 

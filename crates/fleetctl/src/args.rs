@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
-pub(crate) use operate::{Cordon, Drain, Uncordon, WhatIf};
+pub(crate) use operate::{Cordon, Drain, Forget, Uncordon, WhatIf};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
 
@@ -163,6 +163,11 @@ pub(crate) enum Command {
     /// Move a machine's units elsewhere, a few at a time, and keep new ones away
     #[command(after_help = DRAIN_HELP)]
     Drain(Drain),
+    /// Give up machines that are gone for good: nothing waits for them any more
+    #[command(
+        after_help = "Units of a lost machine move by themselves, unless they ask to wait (Sticky=, MoveDelaySec=), or so many\nmachines were lost at once that it looks like the network: then they move when the machines are forgotten.\n\nExample:\n  fleetctl forget 113f16a7"
+    )]
+    Forget(Forget),
     /// Take over the units of another cluster, or of an export
     #[command(after_help = IMPORT_HELP)]
     Import(Import),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fleet::v1;
 use fleet::v2::{
-    Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, WhatIf, WhatThen, Why,
+    AwayMachine, Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, WhatIf,
+    WhatThen, Why,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
@@ -211,6 +212,26 @@ impl Client {
         let path = "/fleet/v2/cordons";
         let (status, bytes) = self.call(Method::GET, path, None).await?;
         decoded(path, &accepted_v2(status, bytes)?)
+    }
+
+    /// The machines that are away.
+    ///
+    /// # Errors
+    /// When the answer does not come, or the server has no API v2.
+    pub(crate) async fn away(&self) -> Result<Vec<AwayMachine>, ClientError> {
+        let path = "/fleet/v2/away";
+        let (status, bytes) = self.call(Method::GET, path, None).await?;
+        decoded(path, &accepted_v2(status, bytes)?)
+    }
+
+    /// Says that a machine that is away is gone for good.
+    ///
+    /// # Errors
+    /// When the answer does not come, the machine is not away, or the server has no API v2.
+    pub(crate) async fn forget(&self, id: &str) -> Result<(), ClientError> {
+        let path = format!("/fleet/v2/away/{}", encode(id));
+        let (status, bytes) = self.call(Method::DELETE, &path, None).await?;
+        accepted_v2(status, bytes).map(drop)
     }
 
     /// A machine, and the units that a drain would take off it.

@@ -37,6 +37,8 @@ pub struct Config {
     pub etcd_request_timeout: Duration,
     /// `engine_reconcile_interval`: in seconds; how often the leader looks again though nothing has changed.
     pub engine_reconcile_interval: Duration,
+    /// `brake_percent`: when more than so many percent of the machines are lost at once, the leader moves none of their units.
+    pub brake_percent: u32,
     /// `public_ip`: this machine's address; empty to find it out.
     pub public_ip: String,
     /// `metadata`: this machine's, as `key=value,key=value`.
@@ -74,6 +76,7 @@ impl Default for Config {
             etcd_key_prefix: "/_coreos.com/fleet/".into(),
             etcd_request_timeout: Duration::from_secs(1),
             engine_reconcile_interval: Duration::from_secs(2),
+            brake_percent: 50,
             public_ip: String::new(),
             metadata: BTreeMap::new(),
             agent_ttl: Duration::from_secs(30),
@@ -114,6 +117,9 @@ type Take = fn(&mut Config, &str) -> Result<(), String>;
 /// Every option that has an effect, by name.
 const OPTIONS: &[(&str, Take)] = &[
     ("agent_ttl", |c, v| set(&mut c.agent_ttl, value::ttl(v))),
+    ("brake_percent", |c, v| {
+        set(&mut c.brake_percent, value::percent(v))
+    }),
     ("disable_engine", |c, v| {
         set(&mut c.disable_engine, value::boolean(v))
     }),

@@ -237,6 +237,7 @@ impl<S: Systemd> Daemon<S> {
             memberships: self.membership.clone(),
             options: engine::Options {
                 reconcile_interval: config.engine_reconcile_interval,
+                brake_percent: config.brake_percent,
             },
             status: self.leading.clone(),
             resign: self.resign.clone(),

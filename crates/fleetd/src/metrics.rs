@@ -90,6 +90,11 @@ fn engine(page: &Page, status: &engine::Status) {
         status.elections as f64,
     );
     page.gauge(
+        "fleet_engine_braked",
+        "1 while this machine leads and units wait for machines that were lost at once",
+        f64::from(u8::from(status.braked)),
+    );
+    page.gauge(
         "fleet_engine_waiting_units",
         "Units that should be on a machine and fit none; 0 while this machine does not lead",
         status.waiting.len() as f64,

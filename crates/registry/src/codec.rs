@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::ops::Not;
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_client::KeyValue;
 use fleet::cluster::FileRecord;
 use fleet::{
-    Assignment, Cordon, DesiredState, Event, Machine, MachineId, Resources, UnitRecord, UnitState,
+    Assignment, Away, Cordon, DesiredState, Event, Machine, MachineId, Resources, UnitRecord,
+    UnitState,
 };
 use serde::{Deserialize, Serialize};
 use unitfile::{Hash, UnitFile};
@@ -28,6 +30,8 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Machine(id) => Event::Machine(id.clone(), Some(machine(id, kv)?)),
         Key::Metadata(id, name) => Event::Metadata(id, name, Some(json::<MetadataRow>(kv)?.value)),
         Key::Cordon(id) => Event::Cordon(id, Some(json::<CordonRow>(kv)?.into())),
+        Key::Away(id) => Event::Away(id, Some(json::<AwayRow>(kv)?.into())),
+        Key::Forgotten(id) => Event::Forgotten(id, true),
         Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Commit => return Ok(None),
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
@@ -45,6 +49,8 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Machine(id) => Event::Machine(id, None),
         Key::Metadata(id, name) => Event::Metadata(id, name, None),
         Key::Cordon(id) => Event::Cordon(id, None),
+        Key::Away(id) => Event::Away(id, None),
+        Key::Forgotten(id) => Event::Forgotten(id, false),
         Key::Leader => Event::Leader(None),
         Key::Commit => return None,
         Key::Admitted(id) => Event::Admitted(id, None),
@@ -117,6 +123,18 @@ pub(crate) fn print_cordon(cordon: &Cordon) -> Vec<u8> {
     print(&CordonRow {
         reason: cordon.reason.clone(),
         drain: cordon.drain,
+    })
+}
+
+/// Prints `away/<id>`.
+pub(crate) fn print_away(away: &Away) -> Vec<u8> {
+    print(&AwayRow {
+        since: u64::try_from(away.since.as_millis()).unwrap_or(u64::MAX),
+        announced: away.announced,
+        massive: away.massive,
+        until: away
+            .until
+            .map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
     })
 }
 
@@ -203,6 +221,30 @@ impl From<CordonRow> for Cordon {
         Cordon {
             reason: row.reason,
             drain: row.drain,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct AwayRow {
+    /// In milliseconds since the Unix epoch.
+    since: u64,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    announced: bool,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    massive: bool,
+    /// In milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+}
+
+impl From<AwayRow> for Away {
+    fn from(row: AwayRow) -> Self {
+        Away {
+            since: Duration::from_millis(row.since),
+            announced: row.announced,
+            massive: row.massive,
+            until: row.until.map(Duration::from_millis),
         }
     }
 }

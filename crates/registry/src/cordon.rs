@@ -1,4 +1,4 @@
-//! The API's writes: machines that get no new units.
+//! The API's writes about machines: those that get no new units, and those that are gone for good.
 
 use etcd_client::{Txn, TxnOp};
 use fleet::{Cordon, MachineId};
@@ -20,5 +20,15 @@ impl Registry {
         };
         let txn = Txn::new().and_then([op]);
         self.etcd.txn("cordoning a machine", txn).await.map(drop)
+    }
+
+    /// Nothing waits for a machine that is away any more. A machine that is there is not concerned.
+    ///
+    /// # Errors
+    /// etcd cannot be asked.
+    pub async fn forget(&self, machine: &MachineId) -> Result<(), Error> {
+        let key = self.records.keys.print(&Key::Forgotten(machine.clone()));
+        let txn = Txn::new().and_then([TxnOp::put(key, "{}", None)]);
+        self.etcd.txn("forgetting a machine", txn).await.map(drop)
     }
 }

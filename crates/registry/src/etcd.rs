@@ -58,6 +58,11 @@ impl LeaseInfo {
     pub(crate) fn is_low(&self) -> bool {
         (self.left + 1) * 3 <= self.granted || self.left < 0
     }
+
+    /// Whether more than half of its time is over: it is renewed after a third of it.
+    pub(crate) fn is_neglected(&self) -> bool {
+        (self.left + 1) * 2 <= self.granted
+    }
 }
 
 impl Etcd {

@@ -7,6 +7,8 @@
 //! | `machine/<id>` | address, metadata, version, boot; on the machine's lease | that machine |
 //! | `metadata/<id>/<key>` | value set through the API | the API |
 //! | `cordon/<id>` | an operator's order: no new units, or none at all | the API |
+//! | `away/<id>` | since when a machine is away, and how it went | the leader |
+//! | `forgotten/<id>` | an operator's word that a machine is gone for good | the API; collected by the leader |
 //! | `leader` | machine id; on the leader's lease | candidates |
 //! | `commit` | the leader's last transaction: makes a late repetition of an earlier one void | the leader |
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
@@ -20,10 +22,14 @@ use unitfile::{Hash, UnitName};
 /// A kind of record that a picture can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
+    /// `away/`: machines whose lease has ended.
+    Away,
     /// `cordon/`: machines that get no new units.
     Cordons,
     /// `file/`: unit files. Without them units in the picture have no requirements.
     Files,
+    /// `forgotten/`: machines that are gone for good.
+    Forgotten,
     /// `leader`
     Leader,
     /// `machine/`: live machines, as they describe themselves.
@@ -43,8 +49,10 @@ pub enum Table {
 impl Table {
     fn name(self) -> &'static str {
         match self {
+            Table::Away => "away",
             Table::Cordons => "cordon",
             Table::Files => "file",
+            Table::Forgotten => "forgotten",
             Table::Leader => "leader",
             Table::Machines => "machine",
             Table::Metadata => "metadata",
@@ -64,6 +72,8 @@ pub(crate) enum Key {
     Machine(MachineId),
     Metadata(MachineId, String),
     Cordon(MachineId),
+    Away(MachineId),
+    Forgotten(MachineId),
     Leader,
     Commit,
     Admitted(MachineId),
@@ -95,6 +105,8 @@ impl Keys {
             Key::Machine(id) => format!("{prefix}machine/{id}"),
             Key::Metadata(id, name) => format!("{prefix}metadata/{id}/{name}"),
             Key::Cordon(id) => format!("{prefix}cordon/{id}"),
+            Key::Away(id) => format!("{prefix}away/{id}"),
+            Key::Forgotten(id) => format!("{prefix}forgotten/{id}"),
             Key::Leader => format!("{prefix}leader"),
             Key::Commit => format!("{prefix}commit"),
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
@@ -115,6 +127,8 @@ impl Keys {
             "metadata" => pair(rest, machine, |name| Some(name.to_owned()))
                 .map(|(id, name)| Key::Metadata(id, name)),
             "cordon" => machine(rest).map(Key::Cordon),
+            "away" => machine(rest).map(Key::Away),
+            "forgotten" => machine(rest).map(Key::Forgotten),
             "leader" => rest.is_empty().then_some(Key::Leader),
             "commit" => rest.is_empty().then_some(Key::Commit),
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
@@ -223,6 +237,8 @@ mod tests {
             Key::Machine(id.clone()),
             Key::Metadata(id.clone(), "rack/row".into()),
             Key::Cordon(id.clone()),
+            Key::Away(id.clone()),
+            Key::Forgotten(id.clone()),
             Key::Leader,
             Key::Commit,
             Key::Admitted(id.clone()),

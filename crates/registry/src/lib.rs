@@ -27,6 +27,7 @@ mod publish;
 mod records;
 mod schedule;
 mod server;
+mod silent;
 mod tally;
 mod units;
 

@@ -1,9 +1,10 @@
 //! The whole picture, kept up to date.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleet::cluster::Touched;
-use fleet::{Cluster, Event};
+use fleet::{Cluster, Event, MachineId};
 
 use crate::Registry;
 use crate::follow::{Follow, RecordEvent, Update};
@@ -13,7 +14,7 @@ use crate::records::Records;
 /// away, and catches up when that is back.
 pub struct Mirror {
     cluster: Cluster,
-    decisive: i64,
+    leases: BTreeMap<MachineId, i64>,
     follow: Follow,
     records: Arc<Records>,
 }
@@ -24,7 +25,7 @@ impl Registry {
         let follow = Follow::start(self.etcd.clone(), self.records.keys.everything());
         let mut mirror = Mirror {
             cluster: Cluster::default(),
-            decisive: 0,
+            leases: BTreeMap::new(),
             follow,
             records: self.records.clone(),
         };
@@ -39,10 +40,9 @@ impl Mirror {
         &self.cluster
     }
 
-    /// Revision of the last change that a plan may depend on: what systemd says of a unit is none, unless a machine
-    /// takes it back.
-    pub fn decisive(&self) -> i64 {
-        self.decisive
+    /// The lease of each machine that is there.
+    pub fn leases(&self) -> &BTreeMap<MachineId, i64> {
+        &self.leases
     }
 
     /// Waits for news and takes all that is there; what that changed is the answer. Losing the future loses nothing.
@@ -65,12 +65,14 @@ impl Mirror {
         let revision = match update {
             Update::Reset { revision, records } => {
                 self.cluster = Cluster::default();
-                let events = records
-                    .iter()
-                    .filter_map(|record| self.records.read(record));
-                events.for_each(|event| self.cluster.apply(event));
+                self.leases.clear();
+                for record in &records {
+                    if let Some(event) = self.records.read(record) {
+                        self.note_lease(&event, record.lease());
+                        self.cluster.apply(event);
+                    }
+                }
                 *touched = Touched::Everything;
-                self.decisive = revision;
                 revision
             }
             Update::Events { revision, events } => {
@@ -90,11 +92,16 @@ impl Mirror {
             self.records.read(record)
         };
         if let Some(event) = event {
-            // what systemd says decides nothing; that a machine is done with a unit may
-            if !matches!(event, Event::State(.., Some(_))) {
-                self.decisive = record.mod_revision();
-            }
+            self.note_lease(&event, record.lease());
             self.cluster.apply_noting(event, touched);
+        }
+    }
+
+    fn note_lease(&mut self, event: &Event, lease: i64) {
+        match event {
+            Event::Machine(id, Some(_)) => drop(self.leases.insert(id.clone(), lease)),
+            Event::Machine(id, None) => drop(self.leases.remove(id)),
+            _ => {}
         }
     }
 }

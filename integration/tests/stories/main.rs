@@ -1,6 +1,7 @@
 //! Stories told on real machines. They need root; `cargo xtask test` runs them.
 #![allow(clippy::unwrap_used)]
 
+mod away;
 mod bastion;
 mod care;
 mod conf;

@@ -8,18 +8,24 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::draft::Draft;
-use crate::{Away, Cluster, MachineId};
+use crate::{Away, Cluster, MachineId, Requirements};
 
 /// Machines that go within this time go together.
 const TOGETHER: Duration = Duration::from_secs(60);
 
+/// When enough of them are back, the others get so much more time: they may be on their way.
+const REUNION: Duration = Duration::from_secs(30);
+
 /// What a plan depends on besides the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// When it is made, since the Unix epoch by the planner's clock. Only machines that are away depend on it.
     pub now: Duration,
     /// When more than so many percent of the machines, and at least two, go together, their units wait for them. 100: never.
     pub brake_percent: u32,
+    /// Machines that are there by the records and have not been heard of for long. They get no units, and count among those
+    /// that are lost: when the network goes, leases do not end all at once.
+    pub silent: BTreeSet<MachineId>,
 }
 
 impl Default for Terms {
@@ -27,6 +33,7 @@ impl Default for Terms {
         Terms {
             now: Duration::ZERO,
             brake_percent: 50,
+            silent: BTreeSet::new(),
         }
     }
 }
@@ -38,129 +45,165 @@ pub enum Hold {
     Until(Duration),
     /// `Sticky=`
     Sticky,
-    /// Too many machines went at once.
-    Brake,
+    /// Too many machines went at once; or they did, and it has until then, since the Unix epoch, to come back with the others.
+    Brake(Option<Duration>),
 }
 
 /// What keeps `unit` with `machine`, which is away; nothing if it moves, or if the machine is there.
-pub fn hold(cluster: &Cluster, unit: &str, machine: &MachineId, terms: &Terms) -> Option<Hold> {
+pub fn hold(cluster: &Cluster, unit: &str, machine: &MachineId, now: Duration) -> Option<Hold> {
     let away = cluster.away.get(machine)?;
     if cluster.machines.contains_key(machine) {
         return None;
     }
     let unit = cluster.units.get(unit)?;
-    let braked = is_braked(&massive(cluster), cluster.machines.len(), terms);
-    held(away, unit.requirements.as_deref(), braked, terms.now)
+    let absence = Absence::of(cluster, machine, away.clone());
+    absence.holds(unit.requirements.as_deref(), now)
 }
 
-fn held(
-    away: &Away,
-    wanted: Option<&crate::Requirements>,
-    braked: bool,
-    now: Duration,
-) -> Option<Hold> {
-    if away.forgotten {
-        return None;
+/// Whether so many machines are gone, with so many there, that it is better to wait.
+fn is_mass(gone: usize, live: usize, terms: &Terms) -> bool {
+    gone > 1 && gone * 100 > terms.brake_percent as usize * (live + gone)
+}
+
+/// One machine that is away, or leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Absence {
+    pub(super) id: MachineId,
+    /// What is or will be recorded.
+    pub(super) away: Away,
+    /// An operator has given it up.
+    forgotten: bool,
+}
+
+impl Absence {
+    fn of(cluster: &Cluster, id: &MachineId, away: Away) -> Self {
+        Absence {
+            id: id.clone(),
+            away,
+            forgotten: cluster.forgotten.contains(id),
+        }
     }
-    if away.massive && braked {
-        return Some(Hold::Brake);
+
+    /// Whether nobody expected it.
+    fn counts(&self) -> bool {
+        !self.forgotten && !self.away.announced
     }
-    let wanted = wanted?;
-    let until = away.since + Duration::from_secs(wanted.move_delay);
-    match wanted.sticky {
-        true => Some(Hold::Sticky),
-        false => (now < until).then_some(Hold::Until(until)),
+
+    /// Whether its units wait because it went with too many others.
+    fn is_massive(&self) -> bool {
+        self.counts() && self.away.massive
+    }
+
+    /// Whether it is one of those that go together by now.
+    pub(super) fn is_recent(&self, now: Duration) -> bool {
+        self.counts() && now < self.away.since + TOGETHER
+    }
+
+    fn holds(&self, wanted: Option<&Requirements>, now: Duration) -> Option<Hold> {
+        if self.forgotten {
+            return None;
+        }
+        if self.is_massive() {
+            return Some(Hold::Brake(None));
+        }
+        if let Some(until) = self.away.until.filter(|until| now < *until) {
+            return Some(Hold::Brake(Some(until)));
+        }
+        let wanted = wanted?;
+        let until = self.away.since + Duration::from_secs(wanted.move_delay);
+        match wanted.sticky {
+            true => Some(Hold::Sticky),
+            false => (now < until).then_some(Hold::Until(until)),
+        }
     }
 }
 
-/// The machines that went with many others and are not back.
-fn massive(cluster: &Cluster) -> Vec<&MachineId> {
-    let away = cluster.away.iter().filter(|(id, away)| {
-        away.massive && !away.forgotten && !cluster.machines.contains_key(*id)
-    });
-    away.map(|(id, _)| id).collect()
-}
-
-/// Whether so many of them are gone, with so many there, that it is better to wait.
-fn is_braked(gone: &[&MachineId], live: usize, terms: &Terms) -> bool {
-    let (gone, limit) = (gone.len(), terms.brake_percent as usize);
-    gone > 1 && gone * 100 > limit * (live + gone)
-}
-
-/// The machines that are away, as the draft has them.
+/// The machines that are away or leave, as the draft has them.
 #[derive(Default)]
 pub(super) struct Absences {
-    /// In order of id, with what is or will be recorded.
-    pub(super) away: Vec<(MachineId, Away)>,
+    /// In order of id.
+    pub(super) all: Vec<Absence>,
     pub(super) braked: bool,
-    now: Duration,
+    pub(super) now: Duration,
 }
 
 impl Absences {
-    /// Who is away or leaves by now: those of `gone` on record, and those who are not on record yet.
+    /// Those of `gone` that are on record, and those that are not yet.
     fn of(cluster: &Cluster, gone: &BTreeSet<MachineId>, terms: &Terms) -> Self {
         let noticed = |id: &MachineId| Away {
             since: terms.now,
             announced: cluster.machines.contains_key(id),
             ..Away::default()
         };
-        let away = gone.iter().map(|id| {
+        let all = gone.iter().map(|id| {
             let known = cluster.away.get(id).cloned();
-            (id.clone(), known.unwrap_or_else(|| noticed(id)))
+            Absence::of(cluster, id, known.unwrap_or_else(|| noticed(id)))
         });
-        let mut away: Vec<_> = away.collect();
-        let braked = brake(&mut away, cluster.machines.len(), terms);
-        let now = terms.now;
-        Absences { away, braked, now }
+        let mut absences = Absences {
+            all: all.collect(),
+            braked: false,
+            now: terms.now,
+        };
+        let silent = terms.silent.iter();
+        let silent = silent
+            .filter(|id| cluster.machines.contains_key(*id))
+            .count();
+        let mass = absences.is_mass(silent, cluster.machines.len() - silent, terms);
+        // several went together, and some of them are back
+        let reunion = cluster.away.values().filter(|away| away.massive).count() > 1;
+        absences.brake(mass, reunion);
+        absences
     }
 
-    fn get(&self, id: &MachineId) -> Option<&Away> {
+    /// Whether too many machines are gone, with some that are silent and some that are well.
+    fn is_mass(&self, silent: usize, live: usize, terms: &Terms) -> bool {
+        let gone = self.all.iter();
+        let gone = gone.filter(|absence| absence.is_recent(self.now) || absence.is_massive());
+        let gone = gone.count();
+        gone > 0 && is_mass(gone + silent, live, terms)
+    }
+
+    /// Marks the machines that went together for as long as they are too many.
+    fn brake(&mut self, mass: bool, reunion: bool) {
+        let now = self.now;
+        for absence in &mut self.all {
+            let before = absence.is_massive();
+            let together = absence.is_recent(now) || before;
+            absence.away.massive = mass && together;
+            if before && !absence.away.massive && reunion {
+                absence.away.until = Some(now + REUNION);
+            }
+        }
+        self.braked = self.all.iter().any(Absence::is_massive);
+    }
+
+    fn get(&self, id: &MachineId) -> Option<&Absence> {
         let at = self
-            .away
-            .binary_search_by(|(other, _)| other.cmp(id))
+            .all
+            .binary_search_by(|absence| absence.id.cmp(id))
             .ok()?;
-        Some(&self.away[at].1)
+        Some(&self.all[at])
     }
 
     /// When the first record has served its time.
     fn next(&self) -> Option<Duration> {
-        let counted = self.away.iter().filter(|(_, away)| counts(away));
-        let ends = counted.map(|(_, away)| away.since + TOGETHER);
-        ends.filter(|end| *end > self.now).min()
+        let recent = self
+            .all
+            .iter()
+            .filter(|absence| absence.is_recent(self.now));
+        recent.map(|absence| absence.away.since + TOGETHER).min()
     }
-
-    /// Whether a machine's record still tells who went together.
-    pub(super) fn is_recent(&self, away: &Away) -> bool {
-        counts(away) && self.now < away.since + TOGETHER
-    }
-}
-
-/// Whether a machine is one of those that nobody expected to go.
-fn counts(away: &Away) -> bool {
-    !away.forgotten && !away.announced
-}
-
-/// Marks the machines that went together if they are too many. Whether units wait for those that are marked.
-fn brake(away: &mut [(MachineId, Away)], live: usize, terms: &Terms) -> bool {
-    let recent = |away: &Away| counts(away) && terms.now < away.since + TOGETHER;
-    let together: Vec<&MachineId> = away
-        .iter()
-        .filter(|(_, away)| recent(away) || (away.massive && counts(away)))
-        .map(|(id, _)| id)
-        .collect();
-    if is_braked(&together, live, terms) {
-        for (_, away) in away.iter_mut().filter(|(_, away)| recent(away)) {
-            away.massive = true;
-        }
-    }
-    let massive = away
-        .iter()
-        .filter(|(_, away)| away.massive && !away.forgotten);
-    let massive: Vec<&MachineId> = massive.map(|(id, _)| id).collect();
-    is_braked(&massive, live, terms)
 }
 
 impl Draft {
+    /// Takes note of who has not been heard of: who is heard of again may take units again.
+    pub(super) fn sync_silent(&mut self, silent: &BTreeSet<MachineId>) {
+        let heard = self.silent.difference(silent);
+        let heard = heard.filter_map(|id| self.hosts.find(id.as_str()));
+        self.reopened.extend(heard);
+        self.silent.clone_from(silent);
+    }
+
     /// Takes note of who is away by now, and goes over the machines for which that is news.
     pub(super) fn sync_absences(
         &mut self,
@@ -171,28 +214,29 @@ impl Draft {
         let due = self.next().is_some_and(|next| next <= terms.now);
         let before = std::mem::replace(&mut self.absences, Absences::of(cluster, gone, terms));
         let all = due || before.braked != self.absences.braked;
-        let away = self.absences.away.iter();
-        let news = away.filter(|(id, away)| all || before.get(id) != Some(away));
-        let hosts = news.filter_map(|(id, _)| self.hosts.find(id.as_str()));
+        let absences = self.absences.all.iter();
+        let news = absences.filter(|absence| all || before.get(&absence.id) != Some(absence));
+        let hosts = news.filter_map(|absence| self.hosts.find(absence.id.as_str()));
         self.dirty.extend(hosts);
     }
 
     /// What keeps a unit with a machine that is not there, or leaves.
     pub(super) fn hold(&self, unit: usize, host: usize) -> Option<Hold> {
-        let away = self.absences.get(&self.hosts.get(host).id)?;
+        let absence = self.absences.get(&self.hosts.get(host).id)?;
         let wanted = self.units.wanted(unit)?.requirements.as_deref();
-        held(away, wanted, self.absences.braked, self.absences.now)
+        absence.holds(wanted, self.absences.now)
     }
 
     /// When a unit's time is over, or a record's.
     pub(super) fn next(&self) -> Option<Duration> {
-        let hosts = self.absences.away.iter();
-        let hosts = hosts.filter_map(|(id, _)| self.hosts.find(id.as_str()));
+        let hosts = self.absences.all.iter();
+        let hosts = hosts.filter_map(|absence| self.hosts.find(absence.id.as_str()));
         let units = hosts.flat_map(|host| {
             let guests = self.hosts.get(host).guests.iter();
             guests.filter_map(move |&unit| match self.hold(unit, host)? {
                 Hold::Until(end) => Some(end),
-                Hold::Sticky | Hold::Brake => None,
+                Hold::Brake(end) => end,
+                Hold::Sticky => None,
             })
         });
         units.chain(self.absences.next()).min()

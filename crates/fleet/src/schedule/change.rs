@@ -78,7 +78,7 @@ pub enum Change {
         /// Since when, and whether its units wait for it.
         away: Away,
     },
-    /// That is noted no more: the machine is back, or it matters no more.
+    /// That is noted no more, nor that an operator has given the machine up: it is back, or it matters no more.
     Unmiss {
         /// Which machine.
         machine: MachineId,
@@ -180,18 +180,22 @@ impl Change {
         Some(Event::Target(self.unit()?.clone(), target.cloned()))
     }
 
-    fn beyond_units(&self) -> Option<Event> {
-        match self {
+    fn beyond_units(&self) -> Vec<Event> {
+        let event = match self {
+            Change::Unmiss { machine } => {
+                let away = Event::Away(machine.clone(), None);
+                return vec![away, Event::Forgotten(machine.clone(), false)];
+            }
             Change::Dismiss { machine } => Some(Event::Admitted(machine.clone(), None)),
             Change::Miss { machine, away } => {
                 Some(Event::Away(machine.clone(), Some(away.clone())))
             }
-            Change::Unmiss { machine } => Some(Event::Away(machine.clone(), None)),
             Change::Collect { file, .. } => Some(Event::File(*file, None)),
             Change::Admit { machine, since } => {
                 Some(Event::Admitted(machine.clone(), Some(*since)))
             }
             _ => None,
-        }
+        };
+        event.into_iter().collect()
     }
 }

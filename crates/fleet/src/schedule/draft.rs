@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unitfile::Hash;
 
+use crate::MachineId;
+
 use super::Refusal;
 use super::away::Absences;
 use super::hosts::Hosts;
@@ -25,6 +27,8 @@ pub(super) struct Draft {
     pub(super) globals: BTreeSet<usize>,
     /// Machines whose lease has ended.
     pub(super) absences: Absences,
+    /// Machines that have not been heard of for long.
+    pub(super) silent: BTreeSet<MachineId>,
     /// Units that replace others.
     pub(super) replacers: BTreeSet<usize>,
     /// Units that should be on a machine and are on none.

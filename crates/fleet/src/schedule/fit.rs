@@ -40,6 +40,9 @@ impl Draft {
         let Some(live) = live.filter(|live| !live.leaving) else {
             return Err(Refusal::Leaving);
         };
+        if self.silent.contains(&self.hosts.get(host).id) {
+            return Err(Refusal::Silent);
+        }
         // a unit that belongs on every machine is on a cordoned one, too
         match live.cordon.is_some() && !unit.is_global() {
             true => Err(Refusal::Cordoned),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use unitfile::{Hash, UnitName};
 
+use super::away::Absence;
 use super::draft::Draft;
 use super::units::Units;
 use super::{Change, Plan, Terms};
@@ -53,6 +54,7 @@ impl Planner {
             self.draft.compare(unit);
             self.draft.sync_state(cluster, unit);
         }
+        self.draft.sync_silent(&terms.silent);
         self.draft.sync_absences(cluster, &self.gone, terms);
         self.draft.stand(cluster);
     }
@@ -149,26 +151,23 @@ impl Planner {
 
     /// Machines that left a schedule behind, once nobody waits for them.
     fn dismissals(&self, cluster: &Cluster) -> Vec<Change> {
-        let away = self.draft.absences.away.iter().map(|(id, _)| id);
-        let away = away.filter(|id| !cluster.machines.contains_key(*id));
-        let left = away.filter(|id| cluster.admitted.contains_key(*id));
-        let gone = left.filter(|id| !self.draft.is_waited_for(id)).cloned();
-        gone.map(|machine| Change::Dismiss { machine }).collect()
+        let gone = self.draft.absences.all.iter().map(|absence| &absence.id);
+        let gone = gone.filter(|id| !cluster.machines.contains_key(*id));
+        let left = gone.filter(|id| cluster.admitted.contains_key(*id));
+        let left = left.filter(|id| !self.draft.is_waited_for(id)).cloned();
+        left.map(|machine| Change::Dismiss { machine }).collect()
     }
 
     /// Who is noted to be away by now, and who no more.
     fn absences(&self, cluster: &Cluster) -> Vec<Change> {
         let absences = &self.draft.absences;
-        let matters = |(id, away): &&(MachineId, Away)| {
-            let leaves = cluster.machines.contains_key(id);
-            leaves || absences.is_recent(away) || self.draft.is_waited_for(id)
+        let matters = |absence: &&Absence| {
+            let leaves = cluster.machines.contains_key(&absence.id);
+            leaves || absence.is_recent(absences.now) || self.draft.is_waited_for(&absence.id)
         };
-        let missed: BTreeMap<&MachineId, &Away> = absences
-            .away
-            .iter()
-            .filter(matters)
-            .map(|(id, away)| (id, away))
-            .collect();
+        let missed = absences.all.iter().filter(matters);
+        let missed: BTreeMap<&MachineId, &Away> =
+            missed.map(|absence| (&absence.id, &absence.away)).collect();
         let new = missed
             .iter()
             .filter(|(id, away)| cluster.away.get(**id) != Some(**away));
@@ -176,7 +175,8 @@ impl Planner {
             machine: (*id).clone(),
             away: (*away).clone(),
         });
-        let past = cluster.away.keys().filter(|id| !missed.contains_key(id));
+        let noted: BTreeSet<&MachineId> = cluster.away.keys().chain(&cluster.forgotten).collect();
+        let past = noted.into_iter().filter(|id| !missed.contains_key(id));
         let past = past.cloned().map(|machine| Change::Unmiss { machine });
         new.chain(past).collect()
     }

@@ -6,7 +6,7 @@ use unitfile::{UnitFile, UnitName};
 
 use super::{Plan, Terms, plan};
 use crate::cluster::FileRecord;
-use crate::{Away, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord};
+use crate::{Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord};
 
 /// One thing that is supposed to be otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +35,10 @@ pub fn suppose(cluster: &Cluster, suppositions: &[Supposition], terms: &Terms) -
 
 fn events(cluster: &Cluster, supposition: &Supposition) -> Vec<Event> {
     match supposition {
-        Supposition::Lost(id) => {
-            let away = Away {
-                forgotten: true,
-                ..Away::default()
-            };
-            vec![
-                Event::Machine(id.clone(), None),
-                Event::Away(id.clone(), Some(away)),
-            ]
-        }
+        Supposition::Lost(id) => vec![
+            Event::Machine(id.clone(), None),
+            Event::Forgotten(id.clone(), true),
+        ],
         Supposition::Drained(id) => {
             let cordon = Cordon {
                 drain: Some(u32::MAX),

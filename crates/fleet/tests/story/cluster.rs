@@ -64,6 +64,9 @@ impl Situation {
             ["why", name] => return self.why(name),
             ["cure", name] => return self.cure(name),
             ["wait", seconds] => self.terms.now += Duration::from_secs(seconds.parse().unwrap()),
+            ["silent", ids @ ..] => {
+                self.terms.silent = ids.iter().map(|id| machine_id(id)).collect();
+            }
             ["forget", id] => self.forget(id),
             ["capacity", id, memory] => self.capacity(id, memory),
             ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
@@ -118,9 +121,7 @@ impl Situation {
 
     /// An operator says that the machine is gone for good.
     fn forget(&mut self, id: &str) {
-        let mut away = self.cluster.away.get(id).cloned().unwrap_or_default();
-        away.forgotten = true;
-        self.apply(Event::Away(machine_id(id), Some(away)));
+        self.apply(Event::Forgotten(machine_id(id), true));
     }
 
     /// The machine says what it has for units.

@@ -50,6 +50,17 @@ pub(crate) struct Drain {
     pub(crate) no_block: bool,
 }
 
+/// `forget`.
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The machines, by the beginning of their ids
+    #[arg(required = true, value_name = "MACHINE")]
+    pub(crate) machines: Vec<String>,
+    /// Do not shorten machine ids
+    #[arg(short = 'l', long)]
+    pub(crate) full: bool,
+}
+
 /// `what-if`.
 #[derive(Debug, Args)]
 pub(crate) struct WhatIf {

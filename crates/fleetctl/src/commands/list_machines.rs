@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use fleet::v1::Machine;
-use fleet::v2::Cordon;
+use fleet::v2::{AwayMachine, Cordon};
 
 use crate::args::ListMachines;
 use crate::client::{Client, ClientError};
-use crate::legend;
 use crate::listing::{self, Column, Context, dash};
+use crate::{legend, output};
 
 const COLUMNS: [Column<Machine>; 4] = [
     Column {
@@ -47,7 +47,26 @@ pub(crate) async fn run(client: &Client, options: &ListMachines) -> anyhow::Resu
         ..Context::default()
     };
     listing::print(&columns, &machines, &context, &options.table);
+    // an old server knows no such machines
+    let away = client.away().await.unwrap_or_default();
+    for machine in away.iter().filter(|machine| machine.waiting > 0) {
+        output::warn(&awaited(machine, context.full));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A machine that is not listed because it is away, and for which units wait.
+fn awaited(machine: &AwayMachine, full: bool) -> String {
+    let name = legend::machine(&machine.machine_id, full);
+    let units = match machine.waiting {
+        1 => "1 unit waits".to_owned(),
+        several => format!("{several} units wait"),
+    };
+    let why = match machine.braked {
+        true => ", as too many machines were lost at once",
+        false => "",
+    };
+    format!("Machine {name} is away and {units} for it{why}; \"fleetctl forget\" gives it up.")
 }
 
 /// What an operator has ordered about the machine, and why.

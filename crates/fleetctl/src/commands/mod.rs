@@ -8,6 +8,7 @@ mod destroy;
 mod drain;
 mod export;
 mod fd_forward;
+mod forget;
 mod import;
 mod journal;
 mod list_machines;
@@ -62,6 +63,7 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Unload(options) => unload::run(&reach().await?.client, options).await,
         Command::Destroy(options) => destroy::run(&reach().await?.client, options).await,
         Command::Restart(options) => restart::run(&reach().await?.client, options).await,
+        Command::Forget(options) => forget::run(&reach().await?.client, options).await,
         Command::Cordon(options) => cordon::set(&reach().await?.client, options).await,
         Command::Uncordon(options) => cordon::end(&reach().await?.client, options).await,
         Command::Drain(options) => drain::run(&reach().await?.client, options).await,

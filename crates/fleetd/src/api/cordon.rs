@@ -13,7 +13,7 @@ use registry::Table;
 
 use super::error::{ApiError, json};
 use super::request::read_body;
-use super::{Api, status};
+use super::{Api, status, terms};
 use crate::mirror::Ended;
 
 pub(super) async fn get(
@@ -89,7 +89,7 @@ fn of(cluster: &Cluster, id: &MachineId) -> Option<MachineStatus> {
         return None;
     }
     let there = cluster.targets.iter().filter(|(_, machine)| *machine == id);
-    let staying = schedule::staying(cluster, id).into_iter();
+    let staying = schedule::staying(cluster, id, &terms()).into_iter();
     Some(MachineStatus {
         machine_id: id.to_string(),
         primary_ip: status::address(cluster, id),

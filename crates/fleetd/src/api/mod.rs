@@ -1,5 +1,6 @@
 //! The HTTP API: fleet's `/fleet/v1` to the byte, and what is new under `/fleet/v2`.
 
+mod away;
 mod cordon;
 mod discovery;
 mod error;
@@ -22,8 +23,10 @@ mod wire;
 
 use std::io;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleet::Cluster;
+use fleet::schedule::Terms;
 use registry::{Registry, Table, UnitPicture};
 use tokio_util::sync::CancellationToken;
 use unitfile::UnitName;
@@ -32,6 +35,15 @@ use self::error::ApiError;
 use crate::metrics::{Page, Requests};
 use crate::mirror::SharedMirror;
 use crate::sockets::Listener;
+
+/// What the planner is told besides the records.
+fn terms() -> Terms {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Terms {
+        now: since.unwrap_or_default(),
+        ..Terms::default()
+    }
+}
 
 /// Everything a request's handler needs. Cheap to clone.
 #[derive(Clone)]

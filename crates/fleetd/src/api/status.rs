@@ -4,6 +4,8 @@ use fleet::v2::{MachineUnitState, UnitStatus};
 use fleet::{Cluster, DesiredState, MachineId, Unit, UnitState, schedule};
 use unitfile::UnitName;
 
+use super::{away, terms};
+
 /// Where the unit of this name stands; a text that is no unit name belongs to no unit.
 pub(super) fn of(cluster: &Cluster, name: &str) -> UnitStatus {
     let unit = UnitName::parse(name)
@@ -40,6 +42,9 @@ fn of_unit(cluster: &Cluster, unit: &Unit) -> UnitStatus {
     if unit.desired != DesiredState::Inactive && machine.is_none() {
         place(cluster, unit, &mut status);
     }
+    if let Some(machine) = machine.filter(|id| !cluster.machines.contains_key(*id)) {
+        status.waiting = away::waiting(cluster, &unit.name, machine);
+    }
     status
 }
 
@@ -48,7 +53,7 @@ fn place(cluster: &Cluster, unit: &Unit, status: &mut UnitStatus) {
     if unit.name.is_template() {
         return;
     }
-    let refusals = schedule::refusals(cluster, &unit.name);
+    let refusals = schedule::refusals(cluster, &unit.name, &terms());
     let fitting = cluster.machines.len().saturating_sub(refusals.len());
     if status.global {
         status.scheduled = fitting;

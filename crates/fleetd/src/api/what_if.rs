@@ -9,6 +9,7 @@ use unitfile::UnitName;
 
 use super::error::ApiError;
 use super::put::{Wish, Write};
+use super::terms;
 
 /// Reads a request; what it says of units is judged by the rules of a `PUT`.
 pub(super) fn suppositions(wanted: WhatIf) -> Result<Vec<Supposition>, ApiError> {
@@ -58,11 +59,12 @@ pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<
             return Err(format!("machine {id} does not exist"));
         }
     }
-    let (supposed, planned) = schedule::suppose(cluster, suppositions);
-    let waits_now = schedule::plan(cluster).waiting;
+    let terms = terms();
+    let (supposed, planned) = schedule::suppose(cluster, suppositions, &terms);
+    let waits_now = schedule::plan(cluster, &terms).waiting;
     let waits_now: BTreeSet<&UnitName> = waits_now.iter().collect();
     let why = |unit: &UnitName| {
-        let refusals = schedule::refusals(&supposed, unit);
+        let refusals = schedule::refusals(&supposed, unit, &terms);
         (
             unit.to_string(),
             schedule::summary(&refusals, supposed.machines.len()),

@@ -5,7 +5,7 @@ use fleet::v2::{MachineVerdict, Obstacle, Why};
 use fleet::{Cluster, MachineId, requirements};
 use unitfile::UnitName;
 
-use super::status;
+use super::{status, terms};
 
 /// What there is to say of the unit of this name; none if there is no such unit.
 pub(super) fn of(cluster: &Cluster, name: &UnitName) -> Option<Why> {
@@ -14,7 +14,7 @@ pub(super) fn of(cluster: &Cluster, name: &UnitName) -> Option<Why> {
     let asks = file
         .into_iter()
         .flat_map(|record| record.file.section(requirements::SECTION));
-    let obstacles = schedule::obstacles(cluster, name);
+    let obstacles = schedule::obstacles(cluster, name, &terms());
     let fits = |(_, refusals): &(MachineId, Vec<Refusal>)| refusals.is_empty();
     let nearest = schedule::nearest(&obstacles).filter(|nearest| !fits(nearest));
     Some(Why {

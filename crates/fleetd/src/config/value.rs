@@ -110,6 +110,12 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     Ok(interval)
 }
 
+/// A share in percent.
+pub(super) fn percent(text: &str) -> Result<u32, String> {
+    let percent = text.parse().ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| "expected a number from 0 to 100".to_owned())
+}
+
 /// `a,b` or `["a", "b"]`.
 pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',')

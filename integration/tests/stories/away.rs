@@ -1,0 +1,104 @@
+//! Units that wait for their machine: because they ask to, or because too many machines were lost at once.
+
+use anyhow::{Context, Result, ensure};
+use integration::{Cluster, wait_for};
+
+use crate::told::{SLEEP, TTL, stories, witnesses};
+
+/// What `why` says of a unit, once it waits for its machine.
+fn waits(cluster: &Cluster, unit: &str, why: &str) -> Result<()> {
+    wait_for(&format!("{unit} to wait"), TTL * 4, || {
+        let said = cluster.fleetctl(&format!("why {unit}"));
+        let said = said.map_err(|error| format!("{error:#}"))?;
+        match said.contains("is away") && said.contains(why) {
+            true => Ok(()),
+            false => Err(said),
+        }
+    })
+}
+
+stories! {
+    most_machines_vanish_at_once(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        cluster.write_unit("job@.service", &format!("{SLEEP}[X-Fleet]\nAvoidUnits=job@*.service\n"))?;
+        cluster.fleetctl("start $(seq -f job@%g 1 6)")?;
+        let before = witnesses(cluster)?;
+        let on = |machine: &str| before.iter().find(|(_, (home, _))| home == machine).map(|(unit, _)| unit.clone());
+        let (second, third) = (on("m2").context("nothing on m2")?, on("m3").context("nothing on m3")?);
+
+        cluster.machine("m2")?.cut()?;
+        cluster.machine("m3")?.cut()?;
+        waits(cluster, &second, "so many machines were lost at once")?;
+        waits(cluster, &third, "so many machines were lost at once")?;
+        let listed = cluster.try_fleetctl("list-machines --no-legend")?;
+        let complaint = String::from_utf8_lossy(&listed.stderr).into_owned();
+        ensure!(complaint.matches("is away and 2 units wait for it, as too many machines were lost at once").count() == 2, "{complaint}");
+
+        // they are back: nobody has been touched
+        cluster.machine("m2")?.heal()?;
+        cluster.machine("m3")?.heal()?;
+        cluster.wait_for_members(3)?;
+        ensure!(witnesses(cluster)? == before, "{before:?} became {:?}", witnesses(cluster)?);
+
+        // this time they are gone for good
+        cluster.machine("m2")?.kill()?;
+        cluster.machine("m3")?.kill()?;
+        waits(cluster, &second, "so many machines were lost at once")?;
+        waits(cluster, &third, "so many machines were lost at once")?;
+        let ids = [cluster.machine("m2")?.id().to_owned(), cluster.machine("m3")?.id().to_owned()];
+        let said = cluster.fleetctl(&format!("forget {} {}", &ids[0][..8], &ids[1][..8]))?;
+        ensure!(said.matches("is given up: the 2 units that wait for it move").count() == 2, "{said}");
+        for unit in before.keys() {
+            ensure!(cluster.wait_active(unit)? == "m1");
+        }
+        let again = cluster.try_fleetctl(&format!("forget {}", ids[0]))?;
+        ensure!(!again.status.success(), "nobody is away any more");
+        Ok(())
+    }
+
+    a_sticky_unit_waits_for_its_machine_and_others_move(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        // the store may be on m1
+        cluster.start("db.service", &format!("{SLEEP}[X-Fleet]\nSticky=yes\nConstraint=name!=m1\n"))?;
+        let home = cluster.wait_active("db.service")?;
+        cluster.start("web.service", &format!("{SLEEP}[X-Fleet]\nMachineOf=db.service\n"))?;
+        cluster.start("other.service", &format!("{SLEEP}[X-Fleet]\nPrefer=name={home}\n"))?;
+        ensure!(cluster.wait_active("other.service")? == home);
+        ensure!(cluster.wait_active("web.service")? == home);
+
+        cluster.machine(&home)?.kill()?;
+        waits(cluster, "db.service", "it waits for it (Sticky=)")?;
+        cluster.wait_where("other.service", "runs elsewhere", |rows| match rows {
+            [row] if row.machine != home && row.active == "active" => Some(()),
+            _ => None,
+        })?;
+        cluster.machine(&home)?.boot()?;
+        ensure!(cluster.wait_active("db.service")? == home);
+        ensure!(cluster.wait_active("web.service")? == home);
+
+        // a reboot in good order is an absence, too
+        cluster.machine(&home)?.poweroff()?;
+        waits(cluster, "db.service", "it waits for it (Sticky=)")?;
+        let id = cluster.machine(&home)?.id().to_owned();
+        cluster.fleetctl(&format!("forget {id}"))?;
+        cluster.wait_where("db.service", "runs elsewhere", |rows| match rows {
+            [row] if row.machine != home && row.active == "active" => Some(()),
+            _ => None,
+        })
+    }
+
+    units_reserve_memory(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let kib = cluster.machine("m1")?.read(["sed", "-n", "s/^MemTotal: *\\([0-9]*\\) kB/\\1/p", "/proc/meminfo"])?;
+        let kib: u64 = kib.trim().parse()?;
+        cluster.write_unit("big@.service", &format!("{SLEEP}[X-Fleet]\nMemoryReservation={}K\n", kib * 3 / 5))?;
+        cluster.fleetctl("start big@1 big@2")?;
+        ensure!(cluster.wait_active("big@1.service")? != cluster.wait_active("big@2.service")?);
+        let third = cluster.try_fleetctl("start --block-attempts=1 big@3")?;
+        ensure!(!third.status.success(), "there is no room for it");
+        let why = cluster.fleetctl("why big@3")?;
+        ensure!(why.contains("2 machines have no room for"), "{why}");
+        cluster.fleetctl("destroy big@1")?;
+        cluster.wait_active("big@3.service").map(drop)
+    }
+}

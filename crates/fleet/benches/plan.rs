@@ -17,9 +17,10 @@ use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRec
 use unitfile::{UnitFile, UnitName};
 
 /// Sizes without arguments, and how long planning each from nothing may take.
-const SIZES: [(usize, usize, Duration); 2] = [
+const SIZES: [(usize, usize, Duration); 3] = [
     (2_000, 100, Duration::from_millis(10)),
     (100_000, 5_000, Duration::from_secs(1)),
+    (1_000_000, 10_000, Duration::from_secs(10)),
 ];
 /// How often something small is changed and planned.
 const CHANGES: usize = 31;

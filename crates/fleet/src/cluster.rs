@@ -30,6 +30,8 @@ pub struct Cluster {
     pub away: BTreeMap<MachineId, Away>,
     /// Machines that are gone for good, as an operator has said: nothing waits for them.
     pub forgotten: BTreeSet<MachineId>,
+    /// Units that an operator wants on another machine, and which.
+    pub moves: BTreeMap<UnitName, MachineId>,
     /// What each machine shall run; also holds rows of machines that are gone until the leader drops them.
     pub schedule: BTreeMap<MachineId, BTreeMap<UnitName, Assignment>>,
     /// For which membership (its `member_since`) each machine's schedule has been decided.
@@ -70,6 +72,8 @@ pub enum Event {
     Away(MachineId, Option<Away>),
     /// `forgotten/<id>`, and whether it is there.
     Forgotten(MachineId, bool),
+    /// `move/<unit>`
+    Move(UnitName, Option<MachineId>),
     /// `schedule/<machine>/<unit>`
     Scheduled(MachineId, UnitName, Option<Assignment>),
     /// `schedule/<machine>`: the membership that the rows below were decided for.
@@ -139,7 +143,9 @@ impl Event {
     fn subject(&self) -> Option<Subject> {
         Some(match self {
             Event::File(hash, _) => Subject::File(*hash),
-            Event::Unit(unit, _) | Event::Target(unit, _) => Subject::Unit(unit.clone()),
+            Event::Unit(unit, _) | Event::Target(unit, _) | Event::Move(unit, _) => {
+                Subject::Unit(unit.clone())
+            }
             Event::Machine(id, _)
             | Event::Metadata(id, ..)
             | Event::Cordon(id, _)
@@ -173,6 +179,7 @@ impl Cluster {
             Event::Machine(id, machine) => set(&mut self.machines, id, machine),
             Event::Metadata(id, key, value) => set_nested(&mut self.metadata, id, key, value),
             Event::Cordon(id, cordon) => set(&mut self.cordons, id, cordon),
+            Event::Move(unit, machine) => set(&mut self.moves, unit, machine),
             Event::Away(id, away) => set(&mut self.away, id, away),
             Event::Forgotten(id, true) => drop(self.forgotten.insert(id)),
             Event::Forgotten(id, false) => drop(self.forgotten.remove(&id)),

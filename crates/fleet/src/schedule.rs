@@ -27,6 +27,7 @@ mod places;
 mod planner;
 mod pools;
 mod queue;
+mod rebalance;
 mod refusal;
 mod replace;
 mod shape;
@@ -45,6 +46,7 @@ pub use change::{Change, Plan, Reason};
 pub use drain::staying;
 pub use obstacle::{nearest, obstacles};
 pub use planner::Planner;
+pub use rebalance::{Rebalance, rebalance};
 pub use refusal::{Refusal, summary};
 pub use suppose::{Supposition, suppose};
 

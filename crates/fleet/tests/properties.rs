@@ -4,9 +4,11 @@
 #[path = "story/cluster.rs"]
 mod cluster;
 
+use std::collections::BTreeSet;
+
 use cluster::Situation;
 use fleet::cluster::Touched;
-use fleet::schedule::{Change, Plan, Planner, obstacles, plan, refusals};
+use fleet::schedule::{Change, Plan, Planner, Rebalance, obstacles, plan, rebalance, refusals};
 use fleet::{Cluster, DesiredState, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
@@ -115,6 +117,7 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "capacity m[a-d] [1-6]G",
         2 => "wait [1-9]{1,2}",
         1 => "forget m[a-d]",
+        1 => "move (a|b|c|w@[123])\\.service m[a-d]",
         1 => "silent( m[a-d]){0,2}",
     ]
 }
@@ -206,6 +209,24 @@ proptest! {
                 for unit in rows.keys() {
                     check_rules(&situation.cluster, machine, unit)?;
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rebalance_keeps_all_rules_and_moves_nobody_twice(mut situation in settled(false)) {
+        let Rebalance { moves, .. } = rebalance(&situation.cluster, 100, &situation.terms);
+        let units: BTreeSet<&UnitName> = moves.iter().map(|(unit, ..)| unit).collect();
+        prop_assert_eq!(units.len(), moves.len());
+        for (unit, _, to) in moves {
+            situation.line(&format!("move {unit} {to}"));
+            let planned = plan(&situation.cluster, &situation.terms);
+            situation.commit(&planned);
+            prop_assert_eq!(&situation.cluster.targets[&unit], &to);
+        }
+        for (machine, rows) in &situation.cluster.schedule {
+            for unit in rows.keys() {
+                check_rules(&situation.cluster, machine, unit)?;
             }
         }
     }

@@ -71,6 +71,11 @@ pub enum Change {
         /// Which machine.
         machine: MachineId,
     },
+    /// An operator's order to move a unit has been obeyed, or cannot be.
+    Obey {
+        /// Which unit.
+        unit: UnitName,
+    },
     /// It is noted that a machine's lease has ended.
     Miss {
         /// Which machine.
@@ -128,7 +133,8 @@ impl Change {
             | Change::Move { unit, .. }
             | Change::Unassign { unit, .. }
             | Change::Untarget { unit } => Some(unit),
-            Change::Dismiss { .. }
+            Change::Obey { .. }
+            | Change::Dismiss { .. }
             | Change::Miss { .. }
             | Change::Unmiss { .. }
             | Change::Collect { .. }
@@ -186,6 +192,7 @@ impl Change {
                 let away = Event::Away(machine.clone(), None);
                 return vec![away, Event::Forgotten(machine.clone(), false)];
             }
+            Change::Obey { unit } => Some(Event::Move(unit.clone(), None)),
             Change::Dismiss { machine } => Some(Event::Admitted(machine.clone(), None)),
             Change::Miss { machine, away } => {
                 Some(Event::Away(machine.clone(), Some(away.clone())))

@@ -217,7 +217,7 @@ impl Draft {
     }
 
     /// What a unit adds to a machine's load: one, or as many percent of the machine as it reserves.
-    fn weight(&self, unit: usize, host: usize) -> i32 {
+    pub(super) fn weight(&self, unit: usize, host: usize) -> i32 {
         let wanted = self.units.wanted(unit);
         let live = self.hosts.get(host).live.as_ref();
         let (Some(wanted), Some(live)) = (wanted, live) else {

@@ -12,7 +12,7 @@ use super::{Planner, Refusal, Terms, summary};
 use crate::{Cluster, DesiredState, MachineId, Resources, UnitState};
 
 /// Units on one machine that can only go together.
-type Party = Vec<usize>;
+pub(super) type Party = Vec<usize>;
 
 /// The units that a drain cannot take off a machine, and why, in a line each. Global units are none of them.
 pub fn staying(
@@ -48,7 +48,8 @@ impl Draft {
     }
 
     /// Moves as many units as may be on their way at a time.
-    pub(super) fn drain(&mut self) {
+    pub(super) fn drain(&mut self, cluster: &Cluster) {
+        self.obey(cluster);
         let live: Vec<usize> = self.hosts.live().collect();
         for host in live {
             if let Some(max) = self.hosts.get(host).drain() {
@@ -56,7 +57,11 @@ impl Draft {
                 self.drain_host(host, max.saturating_sub(self.on_their_way(host)));
             }
         }
-        // those that belong beside others wherever they are come along
+        self.go_after();
+    }
+
+    /// Those that belong beside others wherever they are come along.
+    pub(super) fn go_after(&mut self) {
         for host in self.deserted.clone() {
             self.drop_followers(host);
         }
@@ -98,9 +103,16 @@ impl Draft {
         staying
     }
 
+    /// The units that can only go together with `unit`.
+    pub(super) fn party_of(&self, unit: usize, host: usize) -> Party {
+        let parties = self.parties(host).into_iter();
+        let mut own = parties.filter(|party| party.contains(&unit));
+        own.next().unwrap_or_default()
+    }
+
     /// The units on a machine, as they hang together, in order of name; without those that belong on every machine, unless they
     /// follow somebody.
-    fn parties(&self, host: usize) -> Vec<Party> {
+    pub(super) fn parties(&self, host: usize) -> Vec<Party> {
         let guests = self.hosts.get(host).guests.iter().copied();
         let mut open = self.by_name(guests.filter(|&unit| !self.units.get(unit).is_global()));
         let mut parties = Vec::new();
@@ -120,7 +132,7 @@ impl Draft {
         others.any(|&other| self.follows(unit, other) || self.follows(other, unit))
     }
 
-    fn follows(&self, follower: usize, unit: usize) -> bool {
+    pub(super) fn follows(&self, follower: usize, unit: usize) -> bool {
         let matched_by = self.units.wanted(unit).map(|wanted| &wanted.matched_by);
         let mut peers = self.units.get(follower).peers();
         let of = |pattern: Option<usize>| {
@@ -133,7 +145,7 @@ impl Draft {
     }
 
     /// The best machine that takes the whole party.
-    fn place_for(&self, party: &[usize]) -> Option<usize> {
+    pub(super) fn place_for(&self, party: &[usize]) -> Option<usize> {
         let free = |unit: &&usize| !party.iter().any(|&other| self.follows(**unit, other));
         // somebody is first where all have been placed
         let first = *party.iter().find(free)?;
@@ -143,7 +155,7 @@ impl Draft {
     }
 
     /// Whether a machine may take all of them, and loses nobody by that.
-    fn takes(&self, party: &[usize], host: usize) -> Result<(), Refusal> {
+    pub(super) fn takes(&self, party: &[usize], host: usize) -> Result<(), Refusal> {
         let mut members = party.iter();
         members.try_for_each(|&unit| self.takes_one(unit, party, host))?;
         let reserved = party.iter().filter_map(|&unit| self.units.wanted(unit));

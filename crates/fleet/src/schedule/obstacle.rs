@@ -43,6 +43,7 @@ impl Refusal {
             Refusal::Enough(_) => "stop one of them there".to_owned(),
             Refusal::NoRoom(_) => "stop others there that reserve so much".to_owned(),
             Refusal::Leaving => "let it stay in the cluster".to_owned(),
+            Refusal::Ordered => "move it back".to_owned(),
             Refusal::Silent => "bring it back into the network".to_owned(),
             Refusal::Cordoned => "uncordon it".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
@@ -52,7 +53,10 @@ impl Refusal {
     /// How much that is, as people see it: what can be set, what must be stopped, what must be written anew.
     fn effort(&self) -> u32 {
         match self {
-            Refusal::Metadata(_) | Refusal::Constraint(_) | Refusal::Cordoned => 1,
+            Refusal::Metadata(_)
+            | Refusal::Constraint(_)
+            | Refusal::Cordoned
+            | Refusal::Ordered => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Enough(_) | Refusal::NoRoom(_) => 3,
             Refusal::Leaving | Refusal::Silent => 4,

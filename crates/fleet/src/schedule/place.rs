@@ -154,6 +154,23 @@ impl Draft {
         (cost + self.avoidance(unit, host), here.rank())
     }
 
+    /// What its preferences say against a machine; if the unit is `there`, it does not count itself.
+    pub(super) fn preference(&self, unit: usize, host: usize, there: bool) -> i64 {
+        let (cost, _) = self.grade(unit, host);
+        let wanted = self.units.wanted(unit).filter(|_| there);
+        let own = wanted.map_or(0, |wanted| {
+            let itself = |pattern: &usize| wanted.matched_by.contains(pattern);
+            let demand = wanted.requirements.as_ref().map(|wanted| &wanted.demand);
+            let spread = demand.filter(|_| wanted.siblings.as_ref().is_some_and(itself));
+            let spread = spread.map_or(0, |demand| {
+                demand.spread.iter().map(|(weight, _)| *weight).sum()
+            });
+            let avoids = wanted.avoids.iter().filter(|(_, pattern)| itself(pattern));
+            spread + avoids.map(|(weight, _)| *weight).sum::<i32>()
+        });
+        cost - i64::from(own)
+    }
+
     /// What preferences say against machines of this merit: with `Spread=`, each instance there as much as the key weighs.
     fn cost(&self, unit: usize, merit: &Merit) -> i64 {
         let wanted = self.units.wanted(unit);

@@ -31,7 +31,7 @@ impl Planner {
     pub fn plan(&mut self, cluster: &Cluster, touched: &Touched, terms: &Terms) -> Plan {
         self.look(cluster, touched, terms);
         self.draft.place();
-        self.draft.drain();
+        self.draft.drain(cluster);
         self.finish(cluster)
     }
 
@@ -135,6 +135,8 @@ impl Planner {
         let mut changes = self.draft.unit_changes();
         let mut files = self.draft.count_files();
         files.append(&mut self.files);
+        let moves = cluster.moves.keys().cloned();
+        changes.extend(moves.map(|unit| Change::Obey { unit }));
         changes.extend(self.dismissals(cluster));
         changes.extend(self.absences(cluster));
         changes.extend(self.draft.collections(cluster, files));

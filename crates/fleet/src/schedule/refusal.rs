@@ -35,6 +35,8 @@ pub enum Refusal {
     Silent,
     /// An operator keeps new units away from the machine.
     Cordoned,
+    /// An operator wants the unit elsewhere.
+    Ordered,
     /// The unit file is missing from the registry.
     NoFile,
 }
@@ -117,6 +119,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         Refusal::Enough(max) => format!("{} MaxPerMachine={max} of them", verb("has", "have")),
         Refusal::NoRoom(asked) => format!("{} no room for {asked}", verb("has", "have")),
         Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
+        Refusal::Ordered => refusal.to_string(),
         Refusal::Silent => verb("is silent", "are silent").to_owned(),
         Refusal::Cordoned => verb("is cordoned", "are cordoned").to_owned(),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
@@ -136,6 +139,7 @@ impl fmt::Display for Refusal {
             Refusal::Enough(max) => write!(f, "has MaxPerMachine={max} of them already"),
             Refusal::NoRoom(asked) => write!(f, "has no room for {asked}"),
             Refusal::Leaving => f.write_str("the machine is leaving"),
+            Refusal::Ordered => f.write_str("an operator wants it elsewhere"),
             Refusal::Silent => f.write_str("the machine has not been heard of for long"),
             Refusal::Cordoned => f.write_str("the machine is cordoned"),
             Refusal::NoFile => f.write_str("the unit file is missing"),

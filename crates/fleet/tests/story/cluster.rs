@@ -7,7 +7,8 @@ use std::time::Duration;
 use fleet::cluster::{FileRecord, Touched};
 use fleet::resources::parse_memory;
 use fleet::schedule::{
-    Change, Plan, Reason, Refusal, Terms, nearest, obstacles, plan, refusals, summary,
+    Change, Plan, Reason, Rebalance, Refusal, Terms, nearest, obstacles, plan, rebalance, refusals,
+    summary,
 };
 use fleet::{
     Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
@@ -68,6 +69,10 @@ impl Situation {
                 self.terms.silent = ids.iter().map(|id| machine_id(id)).collect();
             }
             ["forget", id] => self.forget(id),
+            ["move", name, machine] => {
+                self.apply(Event::Move(unit(name), Some(machine_id(machine))));
+            }
+            ["rebalance", max] => return self.rebalance(max.parse().unwrap()),
             ["capacity", id, memory] => self.capacity(id, memory),
             ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
             ["drain", machine, max] => {
@@ -117,6 +122,21 @@ impl Situation {
             capacity: fleet::Resources { memory, cpu: 2000 },
         };
         self.apply(Event::Machine(id, Some(machine)));
+    }
+
+    fn rebalance(&self, max: usize) -> String {
+        let Rebalance {
+            moves,
+            before,
+            after,
+        } = rebalance(&self.cluster, max, &self.terms);
+        let moves = moves.iter();
+        let moves = moves.map(|(unit, from, to)| format!("would move {unit} {from} -> {to}\n"));
+        let loads = format!(
+            "load {}-{}, then {}-{}\n",
+            before.0, before.1, after.0, after.1
+        );
+        moves.collect::<String>() + &loads
     }
 
     /// An operator says that the machine is gone for good.
@@ -323,6 +343,7 @@ impl Situation {
                     away.since.as_secs()
                 )
             }
+            Change::Obey { unit } => format!("obey      {unit}\n"),
             Change::Unmiss { machine } => format!("unmiss    {machine}\n"),
             Change::Collect { file, .. } => format!("collect   {}\n", file.short()),
             Change::Admit { machine, .. } => format!("admit     {machine}\n"),

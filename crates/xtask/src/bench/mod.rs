@@ -2,6 +2,7 @@
 
 mod cpu;
 mod phases;
+mod plan;
 mod rest;
 mod start;
 
@@ -27,6 +28,8 @@ pub(crate) struct Options {
 enum Bench {
     /// From the command line to `active`: one unit, then 300 on three machines, against systemctl alone
     Start(start::Options),
+    /// Who runs where, with every rule in the mix, on one core; needs no machines
+    Plan(plan::Options),
     /// Processor time and memory of fleetd with 300 units on three machines and nothing to do
     Rest(rest::Options),
 }
@@ -36,6 +39,9 @@ enum Bench {
 /// # Errors
 /// Something could not be built, booted or started.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Bench::Plan(options) = &options.bench {
+        return plan::run(options);
+    }
     deps::ensure()?;
     test::cargo("build --quiet --release --package fleetd --package fleetctl")?;
     let fleet = Fleet::from_folder(test::target().join("release"))?;
@@ -47,6 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let cluster = Cluster::boot(Lab::unique("bench")?, 3, backing, &fleet)?;
     println!("three machines on {} cores, records in {backing}", cores());
     match &options.bench {
+        Bench::Plan(options) => plan::run(options),
         Bench::Start(options) => start::run(&cluster, options),
         Bench::Rest(options) => rest::run(&cluster, options),
     }

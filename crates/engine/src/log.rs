@@ -45,6 +45,7 @@ pub(crate) fn change(change: &Change) {
             tracing::info!("Machine({machine}) is gone and has no schedule any more")
         }
         Change::Miss { machine, away } => missed(machine, away),
+        Change::Obey { unit } => tracing::debug!("the order to move Unit({unit}) is done with"),
         Change::Unmiss { machine } => {
             tracing::debug!("Machine({machine}) is noted as away no more")
         }

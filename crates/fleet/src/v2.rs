@@ -2,6 +2,7 @@
 //!
 //! - `PUT /fleet/v2/units` with [`PutUnits`] answers [`PutResults`]: many units in few transactions.
 //! - `GET /fleet/v2/units/NAME/why` answers [`Why`]: where the unit is, or what keeps it from each machine.
+//! - `GET /fleet/v2/rebalance?max=N` answers a [`Rebalance`]; `PUT /fleet/v2/units/NAME/machine` with a [`MoveTo`] moves a unit;
 //! - `GET /fleet/v2/away` answers every [`AwayMachine`]; `DELETE /fleet/v2/away/ID` says that one is gone for good;
 //! - `GET /fleet/v2/cordons` answers the [`Cordon`] of each machine that has one, by id;
 //!   `GET /fleet/v2/machines/ID` answers [`MachineStatus`]; `PUT` and `DELETE` of `/fleet/v2/machines/ID/cordon` with a
@@ -242,6 +243,26 @@ pub struct WhatThen {
     /// Those of them that wait now, too.
     #[serde(rename = "waitingAnyway")]
     pub waiting_anyway: Vec<String>,
+}
+
+/// The machine that an operator wants a unit on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MoveTo {
+    /// Its id.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+}
+
+/// What would make the cluster even.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rebalance {
+    /// The moves, in the order in which to make them.
+    pub moves: Vec<SupposedMove>,
+    /// The load of the least and of the most loaded machine as it is.
+    pub before: (u32, u32),
+    /// As it would be.
+    pub after: (u32, u32),
 }
 
 /// One unit's way.

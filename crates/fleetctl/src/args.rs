@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
-pub(crate) use operate::{Cordon, Drain, Forget, Uncordon, WhatIf};
+pub(crate) use operate::{Cordon, Drain, Forget, Move, Rebalance, Uncordon, WhatIf};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
 
@@ -163,6 +163,16 @@ pub(crate) enum Command {
     /// Move a machine's units elsewhere, a few at a time, and keep new ones away
     #[command(after_help = DRAIN_HELP)]
     Drain(Drain),
+    /// Move a unit to another machine, with those that it cannot go without
+    #[command(
+        after_help = "The rules that place units hold; a unit that follows others by MachineOf= goes with them.\n\nExample:\n  fleetctl move db.service 113f16a7"
+    )]
+    Move(Move),
+    /// Show which moves would make the machines' loads even, and make them if asked to
+    #[command(
+        after_help = "Units are moved where they would rather be, too (Prefer=, Spread=, ...). Sticky units stay.\n\nExample:\n  fleetctl rebalance\n  fleetctl rebalance --max-moves 10 --apply"
+    )]
+    Rebalance(Rebalance),
     /// Give up machines that are gone for good: nothing waits for them any more
     #[command(
         after_help = "Units of a lost machine move by themselves, unless they ask to wait (Sticky=, MoveDelaySec=), or so many\nmachines were lost at once that it looks like the network: then they move when the machines are forgotten.\n\nExample:\n  fleetctl forget 113f16a7"

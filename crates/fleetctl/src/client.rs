@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use fleet::v1;
 use fleet::v2::{
-    AwayMachine, Cordon, MachineStatus, PutResult, PutResults, PutUnits, WatchUnits, WhatIf,
-    WhatThen, Why,
+    AwayMachine, Cordon, MachineStatus, MoveTo, PutResult, PutResults, PutUnits, Rebalance,
+    WatchUnits, WhatIf, WhatThen, Why,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
@@ -212,6 +212,30 @@ impl Client {
         let path = "/fleet/v2/cordons";
         let (status, bytes) = self.call(Method::GET, path, None).await?;
         decoded(path, &accepted_v2(status, bytes)?)
+    }
+
+    /// What would make the cluster even, with at most so many moves.
+    ///
+    /// # Errors
+    /// When the answer does not come, or the server has no API v2.
+    pub(crate) async fn rebalance(&self, max: Option<u32>) -> Result<Rebalance, ClientError> {
+        let query = max.map_or(String::new(), |max| format!("?max={max}"));
+        let path = format!("/fleet/v2/rebalance{query}");
+        let (status, bytes) = self.call(Method::GET, &path, None).await?;
+        decoded(&path, &accepted_v2(status, bytes)?)
+    }
+
+    /// Orders a unit to another machine.
+    ///
+    /// # Errors
+    /// When the answer does not come, the machine may not take it, or the server has no API v2.
+    pub(crate) async fn move_unit(&self, name: &str, machine: &str) -> Result<(), ClientError> {
+        let path = format!("/fleet/v2/units/{}/machine", encode(name));
+        let body = serde_json::to_vec(&MoveTo {
+            machine_id: machine.to_owned(),
+        });
+        let (status, bytes) = self.call(Method::PUT, &path, body.ok()).await?;
+        accepted_v2(status, bytes).map(drop)
     }
 
     /// The machines that are away.

@@ -32,6 +32,7 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Cordon(id) => Event::Cordon(id, Some(json::<CordonRow>(kv)?.into())),
         Key::Away(id) => Event::Away(id, Some(json::<AwayRow>(kv)?.into())),
         Key::Forgotten(id) => Event::Forgotten(id, true),
+        Key::Move(unit) => Event::Move(unit, Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Commit => return Ok(None),
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
@@ -51,6 +52,7 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Cordon(id) => Event::Cordon(id, None),
         Key::Away(id) => Event::Away(id, None),
         Key::Forgotten(id) => Event::Forgotten(id, false),
+        Key::Move(unit) => Event::Move(unit, None),
         Key::Leader => Event::Leader(None),
         Key::Commit => return None,
         Key::Admitted(id) => Event::Admitted(id, None),
@@ -138,7 +140,7 @@ pub(crate) fn print_away(away: &Away) -> Vec<u8> {
     })
 }
 
-/// Prints `leader` and `target/<unit>`.
+/// Prints `leader`, `target/<unit>` and `move/<unit>`.
 pub(crate) fn print_machine_ref(id: &MachineId) -> Vec<u8> {
     print(&MachineRef {
         machine: id.to_string(),

@@ -162,6 +162,7 @@ impl Leadership {
                 id.map(|id| codec::print_machine_ref(&id)),
             ),
             Event::Away(id, away) => (Key::Away(id), away.as_ref().map(codec::print_away)),
+            Event::Move(unit, None) => (Key::Move(unit), None),
             Event::Forgotten(id, false) => (Key::Forgotten(id), None),
             Event::Admitted(id, since) => (Key::Admitted(id), since.map(codec::print_admitted)),
             _ => return None,

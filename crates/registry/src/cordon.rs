@@ -1,7 +1,8 @@
-//! The API's writes about machines: those that get no new units, and those that are gone for good.
+//! Operators' orders: machines that get no new units, or are gone for good; units that shall be elsewhere.
 
 use etcd_client::{Txn, TxnOp};
 use fleet::{Cordon, MachineId};
+use unitfile::UnitName;
 
 use crate::keys::Key;
 use crate::{Error, Registry, codec};
@@ -20,6 +21,16 @@ impl Registry {
         };
         let txn = Txn::new().and_then([op]);
         self.etcd.txn("cordoning a machine", txn).await.map(drop)
+    }
+
+    /// Orders the leader to move a unit, if that breaks no rule.
+    ///
+    /// # Errors
+    /// etcd cannot be asked.
+    pub async fn order_move(&self, unit: &UnitName, to: &MachineId) -> Result<(), Error> {
+        let key = self.records.keys.print(&Key::Move(unit.clone()));
+        let txn = Txn::new().and_then([TxnOp::put(key, codec::print_machine_ref(to), None)]);
+        self.etcd.txn("moving a unit", txn).await.map(drop)
     }
 
     /// Nothing waits for a machine that is away any more. A machine that is there is not concerned.

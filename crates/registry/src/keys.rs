@@ -9,6 +9,7 @@
 //! | `cordon/<id>` | an operator's order: no new units, or none at all | the API |
 //! | `away/<id>` | since when a machine is away, and how it went | the leader |
 //! | `forgotten/<id>` | an operator's word that a machine is gone for good | the API; collected by the leader |
+//! | `move/<unit>` | the machine that an operator wants a unit on | the API; collected by the leader |
 //! | `leader` | machine id; on the leader's lease | candidates |
 //! | `commit` | the leader's last transaction: makes a late repetition of an earlier one void | the leader |
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
@@ -74,6 +75,7 @@ pub(crate) enum Key {
     Cordon(MachineId),
     Away(MachineId),
     Forgotten(MachineId),
+    Move(UnitName),
     Leader,
     Commit,
     Admitted(MachineId),
@@ -107,6 +109,7 @@ impl Keys {
             Key::Cordon(id) => format!("{prefix}cordon/{id}"),
             Key::Away(id) => format!("{prefix}away/{id}"),
             Key::Forgotten(id) => format!("{prefix}forgotten/{id}"),
+            Key::Move(unit) => format!("{prefix}move/{unit}"),
             Key::Leader => format!("{prefix}leader"),
             Key::Commit => format!("{prefix}commit"),
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
@@ -129,6 +132,7 @@ impl Keys {
             "cordon" => machine(rest).map(Key::Cordon),
             "away" => machine(rest).map(Key::Away),
             "forgotten" => machine(rest).map(Key::Forgotten),
+            "move" => unit(rest).map(Key::Move),
             "leader" => rest.is_empty().then_some(Key::Leader),
             "commit" => rest.is_empty().then_some(Key::Commit),
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
@@ -239,6 +243,7 @@ mod tests {
             Key::Cordon(id.clone()),
             Key::Away(id.clone()),
             Key::Forgotten(id.clone()),
+            Key::Move(unit.clone()),
             Key::Leader,
             Key::Commit,
             Key::Admitted(id.clone()),

@@ -55,6 +55,41 @@ stories! {
         Ok(())
     }
 
+    a_cluster_is_evened_out(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let m2 = cluster.machine("m2")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {m2}"))?;
+        cluster.write_unit("job@.service", SLEEP)?;
+        cluster.write_unit("db.service", &format!("{SLEEP}[X-Fleet]\nSticky=yes\n"))?;
+        cluster.fleetctl("start $(seq -f job@%g 1 5) db")?;
+        cluster.fleetctl(&format!("uncordon {m2}"))?;
+        let before = witnesses(cluster)?;
+
+        let shown = cluster.fleetctl("rebalance")?;
+        ensure!(shown.contains("Machines carry 0 to 6, and 3 to 3 then.") && shown.contains("Nothing has been moved"), "{shown}");
+        ensure!(witnesses(cluster)? == before, "to ask moves nothing");
+        let applied = cluster.fleetctl("rebalance --max-moves 1 --apply")?;
+        ensure!(applied.matches(" launched on ").count() == 1, "{applied}");
+        cluster.fleetctl("rebalance --apply")?;
+        let after = witnesses(cluster)?;
+        let moved: Vec<&String> = after.keys().filter(|unit| after[*unit].0 == "m2").collect();
+        ensure!(moved.len() == 3 && after["db.service"] == before["db.service"], "{after:?}");
+        for (unit, witness) in before.iter().filter(|(unit, _)| !moved.contains(unit)) {
+            ensure!(after[unit] == *witness, "{unit} was touched");
+        }
+        ensure!(cluster.fleetctl("rebalance")?.contains("Nothing to move"));
+
+        // a sticky unit moves if it is told to
+        cluster.fleetctl(&format!("move db {}", &m2[..8]))?;
+        ensure!(cluster.wait_active("db.service")? == "m2");
+        cluster.start("pinned.service", &format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m1\n"))?;
+        let refused = cluster.try_fleetctl(&format!("move pinned {m2}"))?;
+        let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(complaint.contains("the machine may not take it: lacks metadata name=m1"), "{complaint}");
+        ensure!(!cluster.try_fleetctl(&format!("move nobody {m2}"))?.status.success());
+        Ok(())
+    }
+
     the_drain_goes_on_without_the_command_and_under_another_leader(3)
     fn story(cluster: &mut Cluster) -> Result<()> {
         cluster.write_unit("slow@.service", "[Service]\nExecStartPre=/bin/sleep 0.3\nExecStart=/bin/sleep infinity\n")?;

@@ -50,6 +50,32 @@ pub(crate) struct Drain {
     pub(crate) no_block: bool,
 }
 
+/// `move`.
+#[derive(Debug, Args)]
+pub(crate) struct Move {
+    /// The unit
+    pub(crate) unit: String,
+    /// The machine, by the beginning of its id
+    pub(crate) machine: String,
+}
+
+/// `rebalance`.
+#[derive(Debug, Args)]
+pub(crate) struct Rebalance {
+    /// Make the moves, one after the other
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Move no more than so many units
+    #[arg(long, value_name = "N")]
+    pub(crate) max_moves: Option<u32>,
+    /// Do not shorten machine ids
+    #[arg(short = 'l', long)]
+    pub(crate) full: bool,
+    /// How to print the moves
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) output: super::Output,
+}
+
 /// `forget`.
 #[derive(Debug, Args)]
 pub(crate) struct Forget {

@@ -15,6 +15,7 @@ mod list_machines;
 mod list_unit_files;
 mod list_units;
 mod load;
+mod moves;
 mod orders;
 mod restart;
 mod ssh;
@@ -63,6 +64,8 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Unload(options) => unload::run(&reach().await?.client, options).await,
         Command::Destroy(options) => destroy::run(&reach().await?.client, options).await,
         Command::Restart(options) => restart::run(&reach().await?.client, options).await,
+        Command::Move(options) => moves::one(&reach().await?.client, options).await,
+        Command::Rebalance(options) => moves::rebalance(&reach().await?.client, options).await,
         Command::Forget(options) => forget::run(&reach().await?.client, options).await,
         Command::Cordon(options) => cordon::set(&reach().await?.client, options).await,
         Command::Uncordon(options) => cordon::end(&reach().await?.client, options).await,

@@ -7,6 +7,7 @@ mod error;
 mod go_json;
 mod machines;
 mod metrics;
+mod moves;
 mod page;
 mod put;
 mod request;

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 
 use super::error::ApiError;
-use super::{Api, away, cordon, discovery, machines, metrics, state, units, v2};
+use super::{Api, away, cordon, discovery, machines, metrics, moves, state, units, v2};
 
 /// What answers say of their server.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("fleetd/", env!("CARGO_PKG_VERSION")));
@@ -87,6 +87,14 @@ fn version_2(prefix: &str) -> Routes {
         .route(
             &format!("{prefix}/units/{{name}}/why"),
             only("GET").get(v2::why),
+        )
+        .route(
+            &format!("{prefix}/units/{{name}}/machine"),
+            only("PUT").put(moves::put),
+        )
+        .route(
+            &format!("{prefix}/rebalance"),
+            only("GET").get(moves::rebalance),
         )
         .route(&format!("{prefix}/away"), only("GET").get(away::list))
         .route(

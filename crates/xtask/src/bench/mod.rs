@@ -4,6 +4,7 @@ mod cpu;
 mod phases;
 mod plan;
 mod rest;
+mod scale;
 mod start;
 
 use std::time::Duration;
@@ -30,6 +31,8 @@ enum Bench {
     Start(start::Options),
     /// Who runs where, with every rule in the mix, on one core; needs no machines
     Plan(plan::Options),
+    /// A cluster of machines in memory: the real store, engine and agents, with as many units as you like; needs no machines
+    Scale(scale::Options),
     /// Processor time and memory of fleetd with 300 units on three machines and nothing to do
     Rest(rest::Options),
 }
@@ -39,9 +42,16 @@ enum Bench {
 /// # Errors
 /// Something could not be built, booted or started.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if let Bench::Plan(options) = &options.bench {
-        return plan::run(options);
+    match &options.bench {
+        Bench::Plan(sizes) => plan::run(sizes),
+        Bench::Scale(sizes) => scale::run(sizes),
+        Bench::Start(what) => start::run(&cluster(options)?, what),
+        Bench::Rest(what) => rest::run(&cluster(options)?, what),
     }
+}
+
+/// Three machines with fleet as it is released.
+fn cluster(options: &Options) -> Result<Cluster> {
     deps::ensure()?;
     test::cargo("build --quiet --release --package fleetd --package fleetctl")?;
     let fleet = Fleet::from_folder(test::target().join("release"))?;
@@ -52,11 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let cluster = Cluster::boot(Lab::unique("bench")?, 3, backing, &fleet)?;
     println!("three machines on {} cores, records in {backing}", cores());
-    match &options.bench {
-        Bench::Plan(options) => plan::run(options),
-        Bench::Start(options) => start::run(&cluster, options),
-        Bench::Rest(options) => rest::run(&cluster, options),
-    }
+    Ok(cluster)
 }
 
 fn cores() -> usize {

@@ -20,6 +20,7 @@ mod draft;
 mod drain;
 mod fit;
 mod hosts;
+mod index;
 mod obstacle;
 mod patterns;
 mod place;

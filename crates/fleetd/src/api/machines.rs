@@ -20,7 +20,7 @@ type Answer = Result<Response, ApiError>;
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
     let cluster = api.picture(&[Table::Machines, Table::Metadata]).await?;
-    let (machines, next_page_token) = page.of(wire::machines(&cluster));
+    let (machines, next_page_token) = page.of(&wire::machines(&cluster));
     Ok(json(&v1::MachinePage {
         machines,
         next_page_token,

@@ -10,6 +10,7 @@ mod metrics;
 mod moves;
 mod page;
 mod put;
+mod remembered;
 mod request;
 mod routes;
 mod state;
@@ -26,13 +27,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleet::Cluster;
 use fleet::schedule::Terms;
+use fleet::{Cluster, v1};
 use registry::{Registry, Table, UnitPicture};
 use tokio_util::sync::CancellationToken;
 use unitfile::UnitName;
 
 use self::error::ApiError;
+use self::remembered::Remembered;
 use crate::metrics::{Page, Requests};
 use crate::mirror::SharedMirror;
 use crate::sockets::Listener;
@@ -56,6 +58,8 @@ pub struct Api {
     closing: CancellationToken,
     requests: Arc<Requests>,
     roles: Arc<dyn Fn(&Page) + Send + Sync>,
+    unit_lists: Arc<Remembered<v1::Unit>>,
+    state_lists: Arc<Remembered<v1::UnitState>>,
 }
 
 impl Api {
@@ -76,6 +80,8 @@ impl Api {
             closing,
             requests: Arc::default(),
             roles: Arc::new(|_| {}),
+            unit_lists: Arc::default(),
+            state_lists: Arc::default(),
         }
     }
 

@@ -30,12 +30,17 @@ impl Page {
         }
     }
 
+    /// Whether a list begins with it.
+    pub(super) fn is_first(self) -> bool {
+        self.number == 1
+    }
+
     /// The page's items, and the next page's token unless this is the last one.
-    pub(super) fn of<T>(self, items: Vec<T>) -> (Vec<T>, String) {
+    pub(super) fn of<T: Clone>(self, items: &[T]) -> (Vec<T>, String) {
         let limit = usize::from(self.limit);
         let start = (usize::from(self.number) - 1) * limit;
         let more = items.len() > start + limit;
-        let items = items.into_iter().skip(start).take(limit).collect();
+        let items = items.iter().skip(start).take(limit).cloned().collect();
         let next = self.number.checked_add(1).filter(|_| more);
         let token = next.map_or(String::new(), |number| Page { number, ..self }.token());
         (items, token)
@@ -98,7 +103,7 @@ mod tests {
     #[test]
     fn the_second_page_of_a_hundred_has_the_originals_token() {
         let first = Page::asked(&[], 100).unwrap();
-        let (items, token) = first.of((0..250).collect());
+        let (items, token) = first.of(&(0..250).collect::<Vec<_>>());
         assert_eq!((items.len(), token.as_str()), (100, "ZAACAA=="));
     }
 
@@ -109,7 +114,7 @@ mod tests {
             loop {
                 let asked: Vec<&str> = tokens.iter().map(String::as_str).rev().take(1).collect();
                 let page = Page::asked(&query(&asked), 100).unwrap();
-                let (items, token) = page.of((0..total).collect::<Vec<_>>());
+                let (items, token) = page.of(&(0..total).collect::<Vec<_>>());
                 assert!(
                     !items.is_empty() || total == 0,
                     "an empty page was announced"
@@ -130,7 +135,7 @@ mod tests {
             limit: 100,
             number: 657,
         };
-        assert_eq!(page.of(vec![1; 200]), (vec![], String::new()));
+        assert_eq!(page.of(&[1; 200]), (vec![], String::new()));
     }
 
     #[test]

@@ -17,19 +17,34 @@ type Answer = Result<Response, ApiError>;
 
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let cluster = api.picture(&[Table::States]).await?;
-    let mut states = wire::states(&cluster);
-    if let Some(machine) = query.filter("machineID") {
-        states.retain(|state| state.machine_id == machine);
+    let (machine, unit) = (query.filter("machineID"), query.filter("unitName"));
+    let filter = format!("{machine:?} {unit:?}");
+    let known = api.state_lists.get(&filter).filter(|_| !page.is_first());
+    let all = match known {
+        Some(all) => all,
+        None => Arc::new(read(&api, machine, unit).await?),
+    };
+    let (states, next_page_token) = page.of(&all);
+    match next_page_token.is_empty() {
+        true => api.state_lists.forget(),
+        false => api.state_lists.keep(filter, all),
     }
-    if let Some(unit) = query.filter("unitName") {
-        states.retain(|state| state.name == unit);
-    }
-    let (states, next_page_token) = page.of(states);
     Ok(json(&v1::UnitStatePage {
         next_page_token,
         states,
     }))
+}
+
+async fn read(
+    api: &Api,
+    machine: Option<&str>,
+    unit: Option<&str>,
+) -> Result<Vec<v1::UnitState>, ApiError> {
+    let cluster = api.picture(&[Table::States]).await?;
+    let mut states = wire::states(&cluster);
+    states.retain(|state| machine.is_none_or(|machine| state.machine_id == machine));
+    states.retain(|state| unit.is_none_or(|unit| state.name == unit));
+    Ok(states)
 }
 
 /// A unit's state on its machine, or on any machine that has one. Old clients take a 404 for a unit that is

@@ -18,12 +18,21 @@ use super::{Api, go_json, wire};
 
 type Answer = Result<Response, ApiError>;
 
+/// What a unit's line is made of.
+const TABLES: [Table; 4] = [Table::Units, Table::Files, Table::Targets, Table::States];
+
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let cluster = api
-        .picture(&[Table::Units, Table::Files, Table::Targets, Table::States])
-        .await?;
-    let (units, next_page_token) = page.of(wire::units(&cluster));
+    let known = api.unit_lists.get("").filter(|_| !page.is_first());
+    let all = match known {
+        Some(all) => all,
+        None => Arc::new(wire::units(&api.picture(&TABLES).await?)),
+    };
+    let (units, next_page_token) = page.of(&all);
+    match next_page_token.is_empty() {
+        true => api.unit_lists.forget(),
+        false => api.unit_lists.keep(String::new(), all),
+    }
     Ok(json(&v1::UnitPage {
         next_page_token,
         units,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use unitfile::{UnitFile, UnitName};
 
 /// How long a silent machine counts as alive.
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(30);
 /// Machines that share a connection to the store.
 const SHARING: usize = 25;
 /// How many units are submitted at a time.

@@ -49,8 +49,17 @@ impl KeyRange {
         self.end == End::Single
     }
 
-    pub(crate) fn start(&self) -> &Bytes {
-        &self.start
+    /// What every key in it begins with.
+    pub(crate) fn stem(&self) -> Bytes {
+        let shared = match &self.end {
+            End::Single => self.start.len(),
+            End::Open => 0,
+            End::Before(end) => {
+                let pairs = self.start.iter().zip(end);
+                pairs.take_while(|(a, b)| a == b).count()
+            }
+        };
+        self.start.slice(..shared)
     }
 
     /// The same for `BTreeMap::range`, which panics on a range that ends before it starts.
@@ -62,25 +71,6 @@ impl KeyRange {
         };
         (Bound::Included(&self.start[..]), end)
     }
-
-    /// The prefix that all keys of the range share and no other key has, if it is such a range.
-    pub(crate) fn prefix(&self) -> Option<&[u8]> {
-        match &self.end {
-            End::Before(end) if end_of_prefix(&self.start).as_deref() == Some(end) => {
-                Some(&self.start)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The first key after all keys with this prefix: the prefix with its last byte counted up, bytes
-/// that are at their highest dropped first.
-fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte < 0xff)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
 }
 
 #[cfg(test)]
@@ -110,10 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_recognised() {
-        assert_eq!(range("unit/", "unit0").prefix(), Some(&b"unit/"[..]));
-        assert_eq!(range("a", "c").prefix(), None);
-        assert_eq!(end_of_prefix(b"a\xff").as_deref(), Some(&b"b"[..]));
-        assert_eq!(end_of_prefix(b"\xff"), None);
+    fn a_stem_is_what_all_keys_begin_with() {
+        assert_eq!(range("unit/", "unit0").stem(), "unit");
+        assert_eq!(range("schedule/m1", "schedule/m10").stem(), "schedule/m1");
+        assert_eq!(range("a", "c").stem(), "");
+        assert_eq!(range("a", "\0").stem(), "");
+        assert_eq!(range("a", "").stem(), "a");
     }
 }

@@ -1,7 +1,7 @@
 //! The watches of all streams, found by the key that was written.
 //!
-//! Almost all watch one key or one prefix. Those are looked up; only the rest is gone through one
-//! by one. With a thousand machines that watch a prefix each, a write costs a few look-ups.
+//! They are looked up by what all their keys begin with, so that with thousands of machines that watch a part of their own each, a
+//! write costs a few look-ups.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,17 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Index {
+    /// Watches of one key.
     keys: HashMap<Bytes, Vec<Listener>>,
-    prefixes: HashMap<Bytes, Vec<Listener>>,
-    /// How many watches there are for prefixes of each length.
+    /// Watches of ranges, by their stems.
+    stems: HashMap<Bytes, Vec<Listener>>,
+    /// How many watches there are with stems of each length.
     lengths: BTreeMap<usize, usize>,
-    ranges: Vec<(KeyRange, Listener)>,
 }
 
 #[derive(Debug, Clone)]
 struct Listener {
+    range: KeyRange,
     feed: Arc<Feed>,
     watch: i64,
 }
@@ -36,40 +38,26 @@ impl Hub {
     /// Adds a watch.
     pub(crate) fn add(&self, range: &KeyRange, feed: &Arc<Feed>, watch: i64) {
         let listener = Listener {
+            range: range.clone(),
             feed: Arc::clone(feed),
             watch,
         };
-        let mut index = self.lock();
-        if range.is_single() {
-            index
-                .keys
-                .entry(range.start().clone())
-                .or_default()
-                .push(listener);
-        } else if let Some(prefix) = range.prefix() {
-            *index.lengths.entry(prefix.len()).or_default() += 1;
-            index
-                .prefixes
-                .entry(range.start().clone())
-                .or_default()
-                .push(listener);
-        } else {
-            index.ranges.push((range.clone(), listener));
+        let (mut index, stem) = (self.lock(), range.stem());
+        if !range.is_single() {
+            *index.lengths.entry(stem.len()).or_default() += 1;
         }
+        let listeners = index.watches_like(range).entry(stem);
+        listeners.or_default().push(listener);
     }
 
     /// Removes a watch.
     pub(crate) fn remove(&self, range: &KeyRange, feed: &Arc<Feed>, watch: i64) {
         let is_it = |l: &Listener| l.watch == watch && Arc::ptr_eq(&l.feed, feed);
-        let mut index = self.lock();
-        if range.is_single() {
-            remove_from(&mut index.keys, range.start(), is_it);
-        } else if let Some(prefix) = range.prefix() {
-            index.shorten(prefix.len());
-            remove_from(&mut index.prefixes, range.start(), is_it);
-        } else {
-            index.ranges.retain(|(_, listener)| !is_it(listener));
+        let (mut index, stem) = (self.lock(), range.stem());
+        if !range.is_single() {
+            index.shorten(stem.len());
         }
+        remove_from(index.watches_like(range), &stem, is_it);
     }
 
     /// Wakes those who watch a key that was just written.
@@ -85,19 +73,21 @@ impl Hub {
 }
 
 impl Index {
+    fn watches_like(&mut self, range: &KeyRange) -> &mut HashMap<Bytes, Vec<Listener>> {
+        match range.is_single() {
+            true => &mut self.keys,
+            false => &mut self.stems,
+        }
+    }
+
     fn concerned<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Listener> {
-        let prefixes = self
-            .lengths
-            .keys()
-            .take_while(|length| **length <= key.len());
-        let by_prefix = prefixes
-            .filter_map(|length| self.prefixes.get(&key[..*length]))
-            .flatten();
-        let by_range = self.ranges.iter().filter(|(range, _)| range.contains(key));
-        let by_key = self.keys.get(key).into_iter().flatten();
-        by_key
-            .chain(by_prefix)
-            .chain(by_range.map(|(_, listener)| listener))
+        let lengths = self.lengths.keys();
+        let lengths = lengths.take_while(|length| **length <= key.len());
+        let stems = lengths.filter_map(|length| self.stems.get(&key[..*length]));
+        let by_stem = stems
+            .flatten()
+            .filter(|listener| listener.range.contains(key));
+        self.keys.get(key).into_iter().flatten().chain(by_stem)
     }
 
     fn shorten(&mut self, length: usize) {
@@ -163,6 +153,6 @@ mod tests {
         }
         hub.written(b"a", 2);
         assert_eq!(woken(&feed), []);
-        assert!(hub.lock().lengths.is_empty() && hub.lock().prefixes.is_empty());
+        assert!(hub.lock().lengths.is_empty() && hub.lock().stems.is_empty());
     }
 }

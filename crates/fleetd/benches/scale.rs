@@ -100,7 +100,7 @@ async fn measure(machines: usize, units: usize, lost: usize) {
         status("VmHWM:") / 1024
     );
     println!(
-        "What limits it: the store applies one transaction after the other on one core; agents publish in batches of their own."
+        "What limits it: here all agents share one thread, on which they write files, give orders and publish states."
     );
     engine.abort();
 }

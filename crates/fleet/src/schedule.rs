@@ -13,6 +13,7 @@
 //! - with `Replaces=`, the replaced one, even if it was there first. Units that replace one another, be it
 //!   through others or through those that follow them, are not kept apart.
 
+mod absence;
 mod away;
 mod change;
 mod diff;
@@ -42,7 +43,7 @@ use unitfile::UnitName;
 use crate::cluster::Touched;
 use crate::{Cluster, MachineId};
 
-pub use away::{Hold, Terms, hold};
+pub use absence::{Hold, Terms, hold};
 pub use change::{Change, Plan, Reason};
 pub use drain::staying;
 pub use obstacle::{nearest, obstacles};

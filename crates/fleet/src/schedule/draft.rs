@@ -7,7 +7,7 @@ use unitfile::Hash;
 use crate::MachineId;
 
 use super::Refusal;
-use super::away::Absences;
+use super::absence::Absences;
 use super::hosts::Hosts;
 use super::patterns::Patterns;
 use super::pools::Pools;

@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::pools::{Group, Merit, Rank};
+use super::shape::Shape;
 
 /// What speaks against a machine, then how loaded it is.
 type Grade = (i64, Rank);
@@ -66,6 +67,10 @@ impl Draft {
                 self.seat(unit, host);
             }
         }
+    }
+
+    fn shape(&self, unit: usize) -> Option<Shape> {
+        Shape::of(self.units.wanted(unit)?, &self.patterns)
     }
 
     fn place_single(&mut self, unit: usize) {

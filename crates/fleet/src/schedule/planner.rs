@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use unitfile::{Hash, UnitName};
 
-use super::away::Absence;
+use super::absence::Absence;
 use super::draft::Draft;
 use super::units::Units;
 use super::{Change, Plan, Terms};

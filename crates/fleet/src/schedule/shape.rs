@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::draft::Draft;
+use super::patterns::Patterns;
+use super::units::Wanted;
 use crate::Resources;
 
 /// All of a unit that decides whether a machine may take it.
@@ -15,16 +16,15 @@ pub(super) struct Shape {
     reservation: Resources,
 }
 
-impl Draft {
+impl Shape {
     /// None for a unit whose very name counts: it follows others, or is replaced by some.
-    pub(super) fn shape(&self, unit: usize) -> Option<Shape> {
-        let wanted = self.units.wanted(unit)?;
+    pub(super) fn of(wanted: &Wanted, patterns: &Patterns) -> Option<Shape> {
         let requirements = wanted.requirements.as_ref()?;
         let mut matched = wanted.matched_by.iter();
         let by_name = requirements.machine_id.is_some()
             || !wanted.peers.is_empty()
             || !wanted.replaces.is_empty()
-            || matched.any(|&pattern| !self.patterns.get(pattern).replacers.is_empty());
+            || matched.any(|&pattern| !patterns.get(pattern).replacers.is_empty());
         if by_name {
             return None;
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::cluster::{FileRecord, Touched};
-use fleet::schedule::{Change, Planner, Terms};
+use fleet::schedule::{Change, Planner, Terms, obstacles};
 use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
@@ -91,6 +91,14 @@ fn measure(
         first.push(timed(&mut settled));
     }
     tell("from nothing", first, limit);
+    let why = (0..rounds).map(|_| {
+        let unit = settled.units.keys().next().expect("a unit");
+        let start = Instant::now();
+        let obstacles = obstacles(&settled, unit, &Terms::default());
+        assert_eq!(obstacles.len(), machines);
+        start.elapsed()
+    });
+    tell("why, of one unit", why.collect(), None);
     let mut planner = Planner::default();
     timed_again(&mut planner, &mut settled, &mut Touched::Everything);
     let mut touched = Touched::default();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use unitfile::{Hash, UnitFile, UnitName};
 
 use crate::Agent;
@@ -163,7 +164,7 @@ async fn write_all<S: Systemd>(
 ) -> Outcomes {
     let names: Vec<UnitName> = writes.keys().cloned().collect();
     let on = Arc::clone(agent);
-    let writing = tokio::task::spawn_blocking(move || {
+    let writing = aside(move || {
         let write = |(name, hash)| {
             let written = write_one(&on, &name, hash, files.get(&hash));
             (name, written)
@@ -176,6 +177,17 @@ async fn write_all<S: Systemd>(
             &Failure::passing(format!("writing unit files: {error}")),
         )
     })
+}
+
+/// Does what may take a while where it holds nobody up. A runtime of a single thread is a simulation's or a test's:
+/// there it is done on the spot, so that no other thread's pace decides what happens next.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => tokio::task::spawn_blocking(work).await,
+    }
 }
 
 fn write_one<S: Systemd>(

@@ -28,6 +28,7 @@ mod state;
 mod watch;
 
 pub use error::Error;
+pub use serve::Dialer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -50,7 +50,17 @@ impl Store {
     /// A channel to the store without a socket, for `etcd_client::Client::from_channel`. Needs a
     /// tokio runtime. After the store has ended its calls fail with `Unavailable`.
     pub fn channel(&self) -> Channel {
-        let (dial, dialled) = mpsc::unbounded_channel::<io::Result<DuplexStream>>();
+        let dialer = self.dialer();
+        let connector = tower::service_fn(move |_: Uri| {
+            let dialer = dialer.clone();
+            async move { dialer.dial().map(TokioIo::new) }
+        });
+        Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector)
+    }
+
+    /// The same one connection at a time, for those who put something of their own in between.
+    pub fn dialer(&self) -> Dialer {
+        let (dial, dialled) = mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(dialled);
         let never = std::future::pending();
         tokio::spawn(serve(
@@ -59,11 +69,25 @@ impl Store {
             incoming,
             never,
         ));
-        let connector = tower::service_fn(move |_: Uri| {
-            let dial = dial.clone();
-            async move { connect(&dial).map(TokioIo::new) }
-        });
-        Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector)
+        Dialer(dial)
+    }
+}
+
+/// Opens connections to a store within its process. The store serves them until the last clone has gone and they are
+/// closed.
+#[derive(Debug, Clone)]
+pub struct Dialer(mpsc::UnboundedSender<io::Result<DuplexStream>>);
+
+impl Dialer {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// The store has ended.
+    pub fn dial(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
+        let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the store has ended");
+        self.0.send(Ok(theirs)).map_err(refused)?;
+        Ok(ours)
     }
 }
 
@@ -96,11 +120,4 @@ fn tcp_server() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-}
-
-fn connect(dial: &mpsc::UnboundedSender<io::Result<DuplexStream>>) -> io::Result<DuplexStream> {
-    let (ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
-    let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the store has ended");
-    dial.send(Ok(theirs)).map_err(refused)?;
-    Ok(ours)
 }

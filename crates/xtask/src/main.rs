@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod deps;
 mod lab;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Task {
     /// Every check there is, in order, up to the first that fails
     #[command(visible_alias = "ci")]
     Test(test::Options),
+    /// Clusters in one process, with faults: a seed each, that repeats its run exactly
+    Sim(sim::Options),
     /// Real systemd machines on this host, to work with by hand
     Lab(lab::Options),
     /// Install the Debian packages that the other commands need
@@ -53,6 +56,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Sim(options) => sim::run(&options),
         Task::Lab(options) => lab::run(options),
         Task::Deps => deps::ensure(),
     }

@@ -21,7 +21,7 @@ pub use changes::{Changed, Changes};
 pub use dbus::{Dbus, OwnJob};
 pub use job::{Job, JobResult};
 pub use link::Bus;
-pub use memory::Memory;
+pub use memory::{Memory, Process};
 
 /// The orders that the agent gives to systemd. Calls may be made side by side; systemd takes them in
 /// the order in which they were first polled.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use unitfile::{UnitFile, UnitName};
 
 use super::play::{Play, play};
@@ -33,8 +34,19 @@ struct Unit {
     waiting: bool,
     /// Which of all beginnings the unit's present one is.
     turn: u64,
+    /// What it runs as, or last ran as.
+    process: Process,
     /// Who waits for the unit's job.
     job: Vec<oneshot::Sender<JobResult>>,
+}
+
+/// One run of a unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Like a process id: no two runs since the boot share one.
+    pub number: u64,
+    /// When it was started.
+    pub begun: Option<Instant>,
 }
 
 /// A unit that began to move, its turn, and when that ends.
@@ -176,6 +188,17 @@ impl Machine {
         self.linked.retain(|file| !disabled(file));
     }
 
+    pub(super) fn processes(&self) -> BTreeMap<UnitName, Process> {
+        let up = self.units.iter().filter(|(_, unit)| unit.is_up());
+        up.map(|(name, unit)| (name.clone(), unit.process))
+            .collect()
+    }
+
+    /// Whoever waits for the end of a job will not hear of it.
+    pub(super) fn lose_jobs(&mut self) {
+        self.units.values_mut().for_each(|unit| unit.job.clear());
+    }
+
     pub(super) fn running_text(&self, name: &UnitName) -> Option<String> {
         let unit = self.units.get(name).filter(|unit| unit.is_up())?;
         Some(unit.text.clone())
@@ -229,6 +252,10 @@ impl Machine {
         let turn = self.next_turn();
         let unit = self.units.get_mut(name)?;
         (unit.active, unit.sub, unit.turn) = ("activating", "start", turn);
+        unit.process = Process {
+            number: turn,
+            begun: Some(Instant::now()),
+        };
         unit.waiting = false;
         let rise = unit.play(name).and_then(|play| play.rise);
         Some((name.clone(), turn, rise))
@@ -301,6 +328,7 @@ impl Unit {
             sub: "dead",
             waiting: false,
             turn: 0,
+            process: Process::default(),
             job: Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use unitfile::UnitName;
 
+pub use self::machine::Process;
 use self::machine::{Begun, Machine};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
@@ -53,9 +54,17 @@ impl Memory {
         self.machine().running_text(name)
     }
 
-    /// Makes systemd unreachable, or reachable again.
+    /// The units that are up, and the run of each.
+    pub fn processes(&self) -> BTreeMap<UnitName, Process> {
+        self.machine().processes()
+    }
+
+    /// Makes systemd unreachable, or reachable again. Whoever waits for a job meanwhile will not hear of its end.
     pub fn set_away(&self, away: bool) {
-        self.machine().away = away;
+        let mut machine = self.machine();
+        machine.away = away;
+        machine.lose_jobs();
+        drop(machine);
         self.changes.note_everything();
     }
 

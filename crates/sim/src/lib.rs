@@ -1,0 +1,30 @@
+//! A whole cluster in one process: the real store, registry, engine, agent and wiring of fleetd, machines whose systemd
+//! is in memory, and a clock that moves on when nothing else is to be done. Everything that happens comes from a
+//! seed: who asks for what, what goes wrong, where, when and for how long. After every step the promises are
+//! checked that hold at any moment, and after every quiet hour those of what a cluster comes to.
+//!
+//! A seed repeats a run exactly, to the last record: see [`entropy`] for where chance comes from. It takes:
+//! one thread, whose randomness is the seed's; a runtime of that thread alone, with its own time; the
+//! agent writing its files on that thread ([`agent`] does so on a runtime of one thread); and no sockets. What is
+//! not simulated: raft among several stores, the store's disk, clocks of different rates, and a frozen
+//! fleetd keeps its timers (what it does by them is held back until it goes on).
+
+mod chance;
+mod entropy;
+mod faults;
+mod gate;
+mod host;
+mod ledger;
+mod link;
+pub mod many;
+mod run;
+mod settled;
+mod trace;
+mod units;
+mod wishes;
+mod witness;
+mod world;
+
+pub use chance::Chance;
+pub use run::{Options, Outcome, run};
+pub use world::Figures;

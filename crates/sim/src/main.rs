@@ -1,0 +1,34 @@
+//! `sim`: many seeds, or a great cluster. `cargo xtask sim` and `cargo xtask bench scale` build and start it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sim::many;
+
+/// Simulated clusters.
+#[derive(Parser)]
+#[command(name = "sim", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run seeds, each a cluster of its own for an hour of simulated time
+    Seeds(many::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Seeds(options) => many::run(&options),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `cargo xtask sim`: clusters in one process, with faults, from seeds.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::test;
+
+/// Which seeds to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value = "200")]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value = "1")]
+    from: u64,
+    /// How many minutes of simulated time each, at least
+    #[arg(long, value_name = "MINUTES", default_value = "60")]
+    minutes: u64,
+    /// Print all that happens, with the log of the product
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Builds the simulation and runs it.
+///
+/// # Errors
+/// A seed violates something.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let Options {
+        seeds,
+        from,
+        minutes,
+        verbose,
+    } = options;
+    let verbose = if *verbose { " --verbose" } else { "" };
+    test::cargo(&format!(
+        "run --quiet --profile bench --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{verbose}"
+    ))
+}

@@ -62,7 +62,7 @@ pub(crate) async fn lead(
             Ok(meanwhile) => touched = meanwhile,
             Err(end) => return end,
         }
-        if !touched.is_nothing() {
+        if !touched.is_empty() {
             continue;
         }
         tokio::select! {

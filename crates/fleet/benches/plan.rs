@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::cluster::{FileRecord, Touched};
-use fleet::schedule::{Change, Planner, Terms, obstacles};
+use fleet::schedule::{Change, Planner, Survey, Terms};
 use fleet::{Cluster, DesiredState, Event, Machine, MachineId, Resources, UnitRecord};
 use unitfile::{UnitFile, UnitName};
 
@@ -25,6 +25,7 @@ const SIZES: [(usize, usize, Duration); 3] = [
 /// How often something small is changed and planned.
 const CHANGES: usize = 31;
 const ONE_MORE: Duration = Duration::from_millis(1);
+const WHY: Duration = Duration::from_millis(100);
 const ONE_LOST: Duration = Duration::from_millis(20);
 
 /// What units ask for, by the last digit of their group. `%i` is the instance, one of ten.
@@ -91,14 +92,15 @@ fn measure(
         first.push(timed(&mut settled));
     }
     tell("from nothing", first, limit);
-    let why = (0..rounds).map(|_| {
-        let unit = settled.units.keys().next().expect("a unit");
+    let start = Instant::now();
+    let survey = Survey::of(&settled, &Terms::default());
+    tell("the first why", vec![start.elapsed()], None);
+    let why = settled.units.keys().take(CHANGES).map(|unit| {
         let start = Instant::now();
-        let obstacles = obstacles(&settled, unit, &Terms::default());
-        assert_eq!(obstacles.len(), machines);
+        assert_eq!(survey.obstacles(unit).len(), machines);
         start.elapsed()
     });
-    tell("why, of one unit", why.collect(), None);
+    tell("another why", why.collect(), Some(WHY));
     let mut planner = Planner::default();
     timed_again(&mut planner, &mut settled, &mut Touched::Everything);
     let mut touched = Touched::default();

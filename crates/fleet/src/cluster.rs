@@ -127,8 +127,16 @@ impl Touched {
     }
 
     /// Whether nothing has changed.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Touched::These(subjects) if subjects.is_empty())
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many changes these are; of everything, nobody knows.
+    pub fn len(&self) -> usize {
+        match self {
+            Touched::Everything => usize::MAX,
+            Touched::These(subjects) => subjects.len(),
+        }
     }
 
     fn add(&mut self, subject: Subject) {

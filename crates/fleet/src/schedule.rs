@@ -35,31 +35,24 @@ mod replace;
 mod shape;
 mod standing;
 mod suppose;
+mod survey;
 mod sync;
 mod units;
 
-use unitfile::UnitName;
-
+use crate::Cluster;
 use crate::cluster::Touched;
-use crate::{Cluster, MachineId};
 
 pub use absence::{Hold, Terms, hold};
 pub use change::{Change, Plan, Reason};
-pub use drain::staying;
-pub use obstacle::{nearest, obstacles};
+pub use obstacle::nearest;
 pub use planner::Planner;
 pub use rebalance::{Rebalance, rebalance};
 pub use refusal::{Refusal, summary};
 pub use suppose::{Supposition, suppose};
+pub use survey::Survey;
 
 /// Who runs where, what moves, who waits. Planning the outcome again changes nothing. Whoever plans again and again keeps a
 /// [`Planner`].
 pub fn plan(cluster: &Cluster, terms: &Terms) -> Plan {
     Planner::default().plan(cluster, &Touched::Everything, terms)
-}
-
-/// For a unit that waits: why each machine may not take it, in order of machine id. Machines that may take it
-/// are left out. By the rules that place it, on the schedule as it stands.
-pub fn refusals(cluster: &Cluster, unit: &UnitName, terms: &Terms) -> Vec<(MachineId, Refusal)> {
-    Planner::standing(cluster, terms).draft.refusals(unit)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use cluster::Situation;
 use fleet::cluster::Touched;
-use fleet::schedule::{Change, Plan, Planner, Rebalance, obstacles, plan, rebalance, refusals};
+use fleet::schedule::{Change, Plan, Planner, Rebalance, Survey, plan, rebalance};
 use fleet::{Cluster, DesiredState, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
 use unitfile::UnitName;
@@ -177,6 +177,31 @@ proptest! {
     }
 
     #[test]
+    fn a_survey_that_remembers_answers_like_one_that_does_not(
+        mut situation in picture(true),
+        happenings in prop::collection::vec((prop::collection::vec(happening(), 1..4), any::<bool>()), 1..12),
+    ) {
+        let mut survey = Survey::default();
+        situation.touched = Touched::Everything;
+        for (happening, planned) in happenings {
+            happening.iter().for_each(|line| drop(situation.line(line)));
+            if planned {
+                situation.commit(&plan(&situation.cluster, &situation.terms));
+            }
+            let touched = std::mem::take(&mut situation.touched);
+            survey.update(&situation.cluster, &touched, &situation.terms);
+            let anew = situation.survey();
+            for unit in situation.cluster.units.keys() {
+                prop_assert_eq!(survey.refusals(unit), anew.refusals(unit), "{}", unit);
+                prop_assert_eq!(survey.obstacles(unit), anew.obstacles(unit), "{}", unit);
+            }
+            for machine in situation.cluster.machines.keys() {
+                prop_assert_eq!(survey.staying(machine), anew.staying(machine), "{}", machine);
+            }
+        }
+    }
+
+    #[test]
     fn a_drain_costs_nobody_its_place(mut situation in cordoned(false)) {
         let before = situation.cluster.targets.clone();
         for _ in 0..3 {
@@ -234,9 +259,10 @@ proptest! {
     #[test]
     fn obstacles_and_refusals_agree(situation in cordoned(true)) {
         let cluster = &situation.cluster;
+        let survey = Survey::of(cluster, &situation.terms);
         for unit in cluster.units.keys() {
-            let refused: Vec<MachineId> = refusals(cluster, unit, &situation.terms).into_iter().map(|(machine, _)| machine).collect();
-            for (machine, obstacles) in obstacles(cluster, unit, &situation.terms) {
+            let refused: Vec<MachineId> = survey.refusals(unit).into_iter().map(|(machine, _)| machine).collect();
+            for (machine, obstacles) in survey.obstacles(unit) {
                 let there = cluster.schedule.get(&machine).is_some_and(|rows| rows.contains_key(unit));
                 prop_assert!(there || obstacles.is_empty() != refused.contains(&machine), "{unit} on {machine}");
             }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleet::Cluster;
+use fleet::cluster::Touched;
+use fleet::schedule::{Survey, Terms};
 use registry::{Mirror, Registry};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -12,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often an unused mirror is looked for; it is dropped after one to two times this long.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// So many changes that nobody asked about are not kept: the rules are worked out anew, if somebody does.
+const MANY: usize = 100_000;
 
 /// Gives out views of the one mirror. Cheap to clone.
 #[derive(Clone)]
@@ -30,7 +35,46 @@ pub(crate) struct View {
 }
 
 /// Something to work out from the picture. The mirror's task works it out, so that no lock is held.
-type Question = Box<dyn FnOnce(&Cluster) + Send>;
+type Question = Box<dyn FnOnce(&mut Picture) + Send>;
+
+/// The registry as it is, and what the rules say of it.
+pub(crate) struct Picture {
+    mirror: Mirror,
+    survey: Survey,
+    /// What the survey does not know yet.
+    touched: Touched,
+}
+
+impl Picture {
+    fn of(mirror: Mirror) -> Self {
+        Picture {
+            mirror,
+            survey: Survey::default(),
+            touched: Touched::Everything,
+        }
+    }
+
+    /// The records.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.mirror.cluster()
+    }
+
+    /// The rules on the records, worked out as far as something has changed since the last question.
+    pub(crate) fn surveyed(&mut self, terms: &Terms) -> (&Cluster, &Survey) {
+        let touched = std::mem::take(&mut self.touched);
+        self.survey.update(self.mirror.cluster(), &touched, terms);
+        (self.mirror.cluster(), &self.survey)
+    }
+
+    /// Losing the future loses nothing.
+    async fn changed(&mut self) {
+        let news = self.mirror.changed().await;
+        self.touched.merge(news);
+        if self.touched.len() > MANY {
+            self.touched = Touched::Everything;
+        }
+    }
+}
 
 /// The mirror's task has ended; another view may work again.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +123,12 @@ impl View {
     /// Works something out from the picture as it is, which is there once etcd has answered.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Cluster) -> T + Send + 'static,
+        question: impl FnOnce(&mut Picture) -> T + Send + 'static,
     ) -> Result<T, Ended> {
         let (reply, answer) = oneshot::channel();
-        let question: Question = Box::new(move |cluster| {
+        let question: Question = Box::new(move |picture| {
             // nobody waits for the answer any more: fine
-            let _ = reply.send(question(cluster));
+            let _ = reply.send(question(picture));
         });
         self.questions.send(question).await.map_err(|_| Ended)?;
         answer.await.map_err(|_| Ended)
@@ -105,16 +149,17 @@ struct Task {
 
 impl Task {
     async fn run(mut self, registry: Registry) {
-        let Some(mut mirror) = self.first_picture(&registry).await else {
+        let Some(mirror) = self.first_picture(&registry).await else {
             return;
         };
+        let mut picture = Picture::of(mirror);
         let mut linger = tokio::time::interval(LINGER);
         linger.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.announce(mirror.cluster().revision);
+            self.announce(picture.cluster().revision);
             tokio::select! {
-                _ = mirror.changed() => {}
-                Some(question) = self.asked.recv() => question(mirror.cluster()),
+                () = picture.changed() => {}
+                Some(question) = self.asked.recv() => question(&mut picture),
                 _ = linger.tick() => if self.is_unused() { return },
             }
         }
@@ -173,7 +218,7 @@ mod tests {
     }
 
     async fn revision(view: &View) -> Result<i64, Ended> {
-        view.ask(|cluster| cluster.revision).await
+        view.ask(|picture| picture.cluster().revision).await
     }
 
     #[tokio::test(start_paused = true)]

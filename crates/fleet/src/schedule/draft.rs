@@ -70,6 +70,27 @@ impl Draft {
         self.left.clear();
     }
 
+    /// Nobody is to be placed: what stands is all that is asked for. Machines that somebody had to leave are gone over the next time,
+    /// whatever happens: who had to leave may stay by then, or its going may let others stay.
+    pub(super) fn rest(&mut self) {
+        for &unit in self
+            .changed
+            .iter()
+            .filter(|&&unit| self.units.contains(unit))
+        {
+            let places = self.places(unit);
+            let left = places
+                .iter()
+                .filter(|&host| !self.units.get(unit).seats.contains(host));
+            self.dirty.extend(left);
+        }
+        self.queue = Queue::default();
+        self.stirred.clear();
+        self.fresh.clear();
+        self.homeless_changed.clear();
+        self.settle();
+    }
+
     /// A unit comes to a machine; whom it replaces must go.
     pub(super) fn seat(&mut self, unit: usize, host: usize) {
         self.sit(unit, host);

@@ -8,22 +8,11 @@ use std::collections::BTreeMap;
 use unitfile::UnitName;
 
 use super::draft::Draft;
-use super::{Planner, Refusal, Terms, summary};
-use crate::{Cluster, DesiredState, MachineId, Resources, UnitState};
+use super::{Refusal, summary};
+use crate::{Cluster, DesiredState, Resources, UnitState};
 
 /// Units on one machine that can only go together.
 pub(super) type Party = Vec<usize>;
-
-/// The units that a drain cannot take off a machine, and why, in a line each. Global units are none of them.
-pub fn staying(
-    cluster: &Cluster,
-    machine: &MachineId,
-    terms: &Terms,
-) -> BTreeMap<UnitName, String> {
-    let draft = Planner::standing(cluster, terms).draft;
-    let host = draft.hosts.find(machine.as_str());
-    host.map_or_else(BTreeMap::new, |host| draft.staying(host))
-}
 
 impl Draft {
     /// Whether a unit is what it should be on the machine that it was sent to, or cannot get there.
@@ -86,7 +75,7 @@ impl Draft {
         }
     }
 
-    fn staying(&self, host: usize) -> BTreeMap<UnitName, String> {
+    pub(super) fn staying(&self, host: usize) -> BTreeMap<UnitName, String> {
         let mut staying = BTreeMap::new();
         for party in self.parties(host) {
             let others = self.hosts.live().filter(|&other| other != host);
@@ -169,11 +158,12 @@ impl Draft {
         self.check_party_peers(unit, party, host)?;
         self.check_guests(unit, host)?;
         self.check_siblings(unit, host, self.siblings_among(unit, party))?;
-        let mut guests = self.hosts.get(host).guests.iter();
-        let pushed = guests.find(|&&guest| self.replaces(unit, guest));
-        pushed.map_or(Ok(()), |&guest| {
-            Err(Refusal::Conflict(self.units.get(guest).name.clone()))
-        })
+        let guests = self.hosts.get(host).guests.iter();
+        let pushed = guests.filter(|&&guest| self.replaces(unit, guest));
+        let names = pushed.map(|&guest| &self.units.get(guest).name);
+        names
+            .min()
+            .map_or(Ok(()), |first| Err(Refusal::Conflict(first.clone())))
     }
 
     fn siblings_among(&self, unit: usize, party: &[usize]) -> usize {

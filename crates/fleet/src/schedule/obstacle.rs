@@ -1,22 +1,7 @@
 //! Everything that keeps a unit from a machine, and what would have to change: for people who ask why.
 
-use unitfile::UnitName;
-
 use super::Refusal;
-use super::{Planner, Terms};
-use crate::{Cluster, MachineId};
-
-/// For a unit that should be on a machine: every machine, in order of id, with all that keeps the unit from it. Nothing
-/// does where the unit is, or could be. Empty if the unit should be nowhere, or there is no such unit.
-///
-/// By the rules that place it, on the schedule as it stands; [`refusals`](super::refusals) has the first of them only.
-pub fn obstacles(
-    cluster: &Cluster,
-    unit: &UnitName,
-    terms: &Terms,
-) -> Vec<(MachineId, Vec<Refusal>)> {
-    Planner::standing(cluster, terms).draft.obstacles(unit)
-}
+use crate::MachineId;
 
 /// The machine that would have to change the least to take a unit, the first by id among equals; none if there is no
 /// machine.

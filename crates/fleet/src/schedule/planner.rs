@@ -35,14 +35,8 @@ impl Planner {
         self.finish(cluster)
     }
 
-    /// All of a cluster, with every unit where it may stay.
-    pub(super) fn standing(cluster: &Cluster, terms: &Terms) -> Self {
-        let mut planner = Planner::default();
-        planner.look(cluster, &Touched::Everything, terms);
-        planner
-    }
-
-    fn look(&mut self, cluster: &Cluster, touched: &Touched, terms: &Terms) {
+    /// Takes in what is new, with every unit where it may stay.
+    pub(super) fn look(&mut self, cluster: &Cluster, touched: &Touched, terms: &Terms) {
         let units = match touched {
             Touched::Everything => {
                 *self = Planner::default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use unitfile::UnitName;
 
 use super::draft::Draft;
-use super::{Planner, Refusal, Terms};
+use super::{Refusal, Survey, Terms};
 use crate::{Cluster, MachineId};
 
 /// What a rebalance would do.
@@ -22,7 +22,7 @@ pub struct Rebalance {
 /// The moves, at most so many, after which no other would make the cluster more even, or bring a unit where it would rather be. No
 /// rule is broken by any of them, and nobody loses its place. Sticky units stay.
 pub fn rebalance(cluster: &Cluster, max_moves: usize, terms: &Terms) -> Rebalance {
-    let mut draft = Planner::standing(cluster, terms).draft;
+    let mut draft = Survey::of(cluster, terms).into_draft();
     draft.place();
     let mut rebalance = Rebalance {
         before: draft.loads(),

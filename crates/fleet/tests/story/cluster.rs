@@ -7,8 +7,7 @@ use std::time::Duration;
 use fleet::cluster::{FileRecord, Touched};
 use fleet::resources::parse_memory;
 use fleet::schedule::{
-    Change, Plan, Reason, Rebalance, Refusal, Terms, nearest, obstacles, plan, rebalance, refusals,
-    summary,
+    Change, Plan, Reason, Rebalance, Refusal, Survey, Terms, nearest, plan, rebalance, summary,
 };
 use fleet::{
     Assignment, Cluster, Cordon, DesiredState, Event, Machine, MachineId, UnitRecord, UnitState,
@@ -249,17 +248,19 @@ impl Situation {
         }
     }
 
+    /// The rules on the cluster as it stands.
+    pub(crate) fn survey(&self) -> Survey {
+        Survey::of(&self.cluster, &self.terms)
+    }
+
     fn told_waiting(&self, unit: &UnitName) -> String {
-        let why = summary(
-            &refusals(&self.cluster, unit, &self.terms),
-            self.cluster.machines.len(),
-        );
+        let why = summary(&self.survey().refusals(unit), self.cluster.machines.len());
         format!("waiting   {unit:<16} {why}\n")
     }
 
     /// What would have to change on each machine, and which one is the nearest.
     fn cure(&self, name: &str) -> String {
-        let obstacles = obstacles(&self.cluster, &unit(name), &self.terms);
+        let obstacles = self.survey().obstacles(&unit(name));
         let told = |(machine, refusals): &(MachineId, Vec<Refusal>)| {
             let pairs = refusals
                 .iter()
@@ -278,7 +279,7 @@ impl Situation {
     }
 
     fn why(&self, name: &str) -> String {
-        let refusals = refusals(&self.cluster, &unit(name), &self.terms);
+        let refusals = self.survey().refusals(&unit(name));
         let lines = refusals
             .iter()
             .map(|(machine, refusal)| format!("{machine}: {refusal}\n"));

@@ -8,13 +8,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use fleet::v2::{self, MachineStatus};
-use fleet::{Cluster, Cordon, MachineId, schedule};
+use fleet::{Cordon, MachineId};
 use registry::Table;
 
 use super::error::{ApiError, json};
 use super::request::read_body;
 use super::{Api, status, terms};
-use crate::mirror::Ended;
+use crate::mirror::{Ended, Picture};
 
 pub(super) async fn get(
     State(api): State<Arc<Api>>,
@@ -25,7 +25,7 @@ pub(super) async fn get(
     let found = api
         .mirror
         .view()
-        .ask(move |cluster: &Cluster| of(cluster, &id))
+        .ask(move |picture: &mut Picture| of(picture, &id))
         .await;
     let found = found.map_err(|Ended| ApiError::not_connected())?;
     Ok(json(&found.ok_or_else(no_machine)?))
@@ -83,13 +83,14 @@ fn no_machine() -> ApiError {
 }
 
 /// None if the machine is neither there nor cordoned.
-fn of(cluster: &Cluster, id: &MachineId) -> Option<MachineStatus> {
+fn of(picture: &mut Picture, id: &MachineId) -> Option<MachineStatus> {
+    let (cluster, survey) = picture.surveyed(&terms());
     let (live, cordon) = (cluster.machines.contains_key(id), cluster.cordons.get(id));
     if !live && cordon.is_none() {
         return None;
     }
     let there = cluster.targets.iter().filter(|(_, machine)| *machine == id);
-    let staying = schedule::staying(cluster, id, &terms()).into_iter();
+    let staying = survey.staying(id).into_iter();
     Some(MachineStatus {
         machine_id: id.to_string(),
         primary_ip: status::address(cluster, id),

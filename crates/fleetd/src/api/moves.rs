@@ -6,16 +6,16 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use fleet::MachineId;
 use fleet::schedule::{self, Rebalance};
 use fleet::v2::{self, MoveTo, SupposedMove};
-use fleet::{Cluster, MachineId};
 use serde::Deserialize;
 use unitfile::UnitName;
 
 use super::error::{ApiError, json};
 use super::request::read_body;
 use super::{Api, terms};
-use crate::mirror::Ended;
+use crate::mirror::{Ended, Picture};
 
 /// What may be asked of a rebalance.
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ pub(super) async fn rebalance(
 ) -> Result<Response, ApiError> {
     api.reach().await?;
     let max = limit.max.unwrap_or(usize::MAX);
-    let look = move |cluster: &Cluster| schedule::rebalance(cluster, max, &terms());
+    let look = move |picture: &mut Picture| schedule::rebalance(picture.cluster(), max, &terms());
     let found = api.mirror.view().ask(look).await;
     Ok(json(&told(
         found.map_err(|Ended| ApiError::not_connected())?,
@@ -64,7 +64,7 @@ pub(super) async fn put(
     let name = UnitName::parse(&name).map_err(|_| ApiError::no_unit())?;
     api.reach().await?;
     let (unit, machine) = (name.clone(), to.clone());
-    let look = move |cluster: &Cluster| check(cluster, &unit, &machine);
+    let look = move |picture: &mut Picture| check(picture, &unit, &machine);
     let checked = api.mirror.view().ask(look).await;
     checked.map_err(|Ended| ApiError::not_connected())??;
     let written = api.registry.order_move(&name, &to).await;
@@ -73,7 +73,8 @@ pub(super) async fn put(
 }
 
 /// Whether the leader would obey, as far as can be seen.
-fn check(cluster: &Cluster, unit: &UnitName, to: &MachineId) -> Result<(), ApiError> {
+fn check(picture: &mut Picture, unit: &UnitName, to: &MachineId) -> Result<(), ApiError> {
+    let (cluster, survey) = picture.surveyed(&terms());
     if !cluster.units.contains_key(unit) {
         return Err(ApiError::no_unit());
     }
@@ -81,7 +82,7 @@ fn check(cluster: &Cluster, unit: &UnitName, to: &MachineId) -> Result<(), ApiEr
     if !cluster.targets.contains_key(unit) {
         return conflict("only a unit that is on one machine can be moved".to_owned());
     }
-    let obstacles = schedule::obstacles(cluster, unit, &terms()).into_iter();
+    let obstacles = survey.obstacles(unit).into_iter();
     let mut obstacles = obstacles.filter(|(id, _)| id == to);
     let Some((_, refusals)) = obstacles.next() else {
         return Err(ApiError::new(

@@ -1,23 +1,26 @@
 //! Where a unit stands: the lines of `POST /fleet/v2/watch`.
 
 use fleet::v2::{MachineUnitState, UnitStatus};
-use fleet::{Cluster, DesiredState, MachineId, Unit, UnitState, schedule};
+use fleet::{Cluster, DesiredState, MachineId, UnitState, schedule};
 use unitfile::UnitName;
 
 use super::{away, terms};
+use crate::mirror::Picture;
 
 /// Where the unit of this name stands; a text that is no unit name belongs to no unit.
-pub(super) fn of(cluster: &Cluster, name: &str) -> UnitStatus {
-    let unit = UnitName::parse(name)
+pub(super) fn of(picture: &mut Picture, name: &str) -> UnitStatus {
+    let mut status = UnitName::parse(name)
         .ok()
-        .and_then(|name| cluster.units.get(&name));
-    let mut status = unit.map_or_else(UnitStatus::default, |unit| of_unit(cluster, unit));
+        .and_then(|name| of_unit(picture, &name))
+        .unwrap_or_default();
     status.name = name.to_owned();
-    status.states = states(cluster, name);
+    status.states = states(picture.cluster(), name);
     status
 }
 
-fn of_unit(cluster: &Cluster, unit: &Unit) -> UnitStatus {
+fn of_unit(picture: &mut Picture, name: &UnitName) -> Option<UnitStatus> {
+    let cluster = picture.cluster();
+    let unit = cluster.units.get(name)?;
     let global = unit
         .requirements
         .as_ref()
@@ -39,21 +42,19 @@ fn of_unit(cluster: &Cluster, unit: &Unit) -> UnitStatus {
         scheduled: usize::from(machine.is_some()),
         ..UnitStatus::default()
     };
-    if unit.desired != DesiredState::Inactive && machine.is_none() {
-        place(cluster, unit, &mut status);
-    }
     if let Some(machine) = machine.filter(|id| !cluster.machines.contains_key(*id)) {
         status.waiting = away::waiting(cluster, &unit.name, machine);
     }
-    status
+    if unit.desired != DesiredState::Inactive && machine.is_none() && !name.is_template() {
+        place(picture, name, &mut status);
+    }
+    Some(status)
 }
 
 /// On how many machines a global unit should be, and why a unit that should be on one is on none.
-fn place(cluster: &Cluster, unit: &Unit, status: &mut UnitStatus) {
-    if unit.name.is_template() {
-        return;
-    }
-    let refusals = schedule::refusals(cluster, &unit.name, &terms());
+fn place(picture: &mut Picture, name: &UnitName, status: &mut UnitStatus) {
+    let (cluster, survey) = picture.surveyed(&terms());
+    let refusals = survey.refusals(name);
     let fitting = cluster.machines.len().saturating_sub(refusals.len());
     if status.global {
         status.scheduled = fitting;

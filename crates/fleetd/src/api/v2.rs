@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::Cluster;
 use fleet::v2::{PutResult, PutResults, WatchUnits, WhatIf};
 use unitfile::UnitName;
 
@@ -14,7 +13,7 @@ use super::error::{ApiError, json};
 use super::put::Wish;
 use super::request::read_body;
 use super::{Api, go_json, watch, what_if, why};
-use crate::mirror::Ended;
+use crate::mirror::{Ended, Picture};
 
 type Answer = Result<Response, ApiError>;
 
@@ -68,7 +67,7 @@ pub(super) async fn watch(State(api): State<Arc<Api>>, body: Body) -> Answer {
 pub(super) async fn why(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Answer {
     let name = UnitName::parse(&name).map_err(|_| ApiError::no_unit())?;
     api.reach().await?;
-    let look = move |cluster: &Cluster| why::of(cluster, &name);
+    let look = move |picture: &mut Picture| why::of(picture, &name);
     let found = api.mirror.view().ask(look).await;
     let found = found.map_err(|Ended| ApiError::not_connected())?;
     Ok(json(&found.ok_or_else(ApiError::no_unit)?))
@@ -80,7 +79,7 @@ pub(super) async fn what_if(State(api): State<Arc<Api>>, body: Body) -> Answer {
     let wanted: WhatIf = serde_json::from_slice(&body).map_err(undecodable)?;
     let suppositions = what_if::suppositions(wanted)?;
     api.reach().await?;
-    let look = move |cluster: &Cluster| what_if::answer(cluster, &suppositions);
+    let look = move |picture: &mut Picture| what_if::answer(picture.cluster(), &suppositions);
     let answer = api.mirror.view().ask(look).await;
     let answer = answer.map_err(|Ended| ApiError::not_connected())?;
     Ok(json(&answer.map_err(ApiError::bad_request)?))

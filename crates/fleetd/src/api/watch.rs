@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use fleet::Cluster;
 use fleet::v2::UnitStatus;
 use futures_util::stream::{self, Stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{go_json, status};
-use crate::mirror::{Ended, View};
+use crate::mirror::{Ended, Picture, View};
 
 /// How often an empty line shows that the server lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -57,7 +56,7 @@ impl Watch {
     async fn news(&mut self) -> Result<Bytes, Ended> {
         loop {
             let names = self.names.clone();
-            let look = move |cluster: &Cluster| statuses(cluster, &names);
+            let look = move |picture: &mut Picture| statuses(picture, &names);
             let lines = self.changed_lines(self.view.ask(look).await?);
             if !lines.is_empty() {
                 return Ok(lines.into());
@@ -82,6 +81,6 @@ impl Watch {
     }
 }
 
-fn statuses(cluster: &Cluster, names: &[String]) -> Vec<UnitStatus> {
-    names.iter().map(|name| status::of(cluster, name)).collect()
+fn statuses(picture: &mut Picture, names: &[String]) -> Vec<UnitStatus> {
+    names.iter().map(|name| status::of(picture, name)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleet::schedule::{self, Change, Plan, Supposition};
+use fleet::schedule::{self, Change, Plan, Supposition, Survey};
 use fleet::v2::{SupposedMove, WhatIf, WhatThen};
 use fleet::{Cluster, MachineId};
 use unitfile::UnitName;
@@ -63,8 +63,9 @@ pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<
     let (supposed, planned) = schedule::suppose(cluster, suppositions, &terms);
     let waits_now = schedule::plan(cluster, &terms).waiting;
     let waits_now: BTreeSet<&UnitName> = waits_now.iter().collect();
+    let survey = Survey::of(&supposed, &terms);
     let why = |unit: &UnitName| {
-        let refusals = schedule::refusals(&supposed, unit, &terms);
+        let refusals = survey.refusals(unit);
         (
             unit.to_string(),
             schedule::summary(&refusals, supposed.machines.len()),

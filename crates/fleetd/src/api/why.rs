@@ -1,24 +1,27 @@
 //! `GET /fleet/v2/units/NAME/why`: why a unit is where it is, or on no machine.
 
-use fleet::schedule::{self, Refusal};
+use fleet::schedule::{Refusal, nearest};
 use fleet::v2::{MachineVerdict, Obstacle, Why};
 use fleet::{Cluster, MachineId, requirements};
 use unitfile::UnitName;
 
 use super::{status, terms};
+use crate::mirror::Picture;
 
 /// What there is to say of the unit of this name; none if there is no such unit.
-pub(super) fn of(cluster: &Cluster, name: &UnitName) -> Option<Why> {
+pub(super) fn of(picture: &mut Picture, name: &UnitName) -> Option<Why> {
+    let status = status::of(picture, name.as_str());
+    let (cluster, survey) = picture.surveyed(&terms());
     let unit = cluster.units.get(name)?;
     let file = cluster.files.get(&unit.hash);
     let asks = file
         .into_iter()
         .flat_map(|record| record.file.section(requirements::SECTION));
-    let obstacles = schedule::obstacles(cluster, name, &terms());
+    let obstacles = survey.obstacles(name);
     let fits = |(_, refusals): &(MachineId, Vec<Refusal>)| refusals.is_empty();
-    let nearest = schedule::nearest(&obstacles).filter(|nearest| !fits(nearest));
+    let nearest = nearest(&obstacles).filter(|machine| !fits(machine));
     Some(Why {
-        status: status::of(cluster, name.as_str()),
+        status,
         asks: asks
             .map(|option| format!("{}={}", option.name, option.value))
             .collect(),

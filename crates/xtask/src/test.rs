@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, in order, each announced and timed.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -79,8 +80,19 @@ fn vagrant() -> Result<()> {
 
 /// Runs cargo on this terminal; it must succeed.
 pub(crate) fn cargo(words: &str) -> Result<()> {
+    run_in_workspace(&mut cargo_command(words))
+}
+
+/// The same, and what it runs finds `value` in its environment.
+pub(crate) fn cargo_with(words: &str, variable: &str, value: &OsStr) -> Result<()> {
+    run_in_workspace(cargo_command(words).env(variable, value))
+}
+
+fn cargo_command(words: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run_in_workspace(Command::new(cargo).args(words.split_ascii_whitespace()))
+    let mut command = Command::new(cargo);
+    command.args(words.split_ascii_whitespace());
+    command
 }
 
 /// Runs a program on this terminal; it must succeed.

@@ -68,7 +68,8 @@ impl Case<'_> {
         touched
             .map(|((unit, machine), copy)| {
                 let now = self.after.get(&(unit.clone(), machine.clone()));
-                format!("{unit} on {machine} was touched: it was {copy:?}, is {now:?}")
+                let now = now.map_or("gone".to_owned(), Copy::to_string);
+                format!("{unit} on {machine} was touched: it was {copy}; it is {now}")
             })
             .collect()
     }

@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
                 break;
             }
             if let Err(error) = self.one(&fault) {
-                self.violation(format!("{fault}: {error:#}"));
+                self.violated(&fault, vec![format!("{error:#}")]);
                 break;
             }
         }
@@ -137,9 +137,8 @@ impl<'a> Run<'a> {
         let span = Span::since(self.judged)?;
         let units = self.stage.units;
         let starts = witness::starts(self.stage.cluster.lab.machines(), units, &span)?;
-        for line in judge::violations(units, victim, &self.picture, &picture, &starts) {
-            self.violation(format!("{fault}: {line}"));
-        }
+        let violations = judge::violations(units, victim, &self.picture, &picture, &starts);
+        self.violated(fault, violations);
         self.report.watched += self.picture.len();
         self.report.started += starts.values().sum::<usize>();
         self.judged = span.end();
@@ -147,9 +146,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn violation(&mut self, line: String) {
-        println!("           VIOLATION: {line}");
-        self.report.violations.push(line);
+    fn violated(&mut self, fault: &Fault, violations: Vec<String>) {
+        for line in &violations {
+            println!("           VIOLATION: {line}");
+        }
+        self.report.violated(fault.to_string(), violations);
     }
 
     fn end(self, seed: u64) -> Result<()> {
@@ -161,7 +162,7 @@ impl<'a> Run<'a> {
             report.faults()
         );
         print!("{report}");
-        if report.violations.is_empty() {
+        if report.is_clean() {
             return Ok(());
         }
         let logs = keep_logs(stage.cluster, seed)?;

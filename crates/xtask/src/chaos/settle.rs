@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use integration::{Cluster, Machine, wait_for};
 
 use super::units::{Home, Unit};
@@ -55,14 +55,14 @@ fn look(cluster: &Cluster, machines: &[&Machine], units: &[Unit]) -> Result<Pict
 /// fleetd is up there, and knows of all the others.
 fn is_member(machine: &Machine, count: usize) -> Result<()> {
     let state = machine.property("fleet.service", "ActiveState")?;
-    anyhow::ensure!(
+    ensure!(
         state == "active",
         "fleet.service on {} is {state}",
         machine.name()
     );
     let table = machine.read(["fleetctl", "list-machines", "--no-legend"])?;
     let seen = table.lines().count();
-    anyhow::ensure!(
+    ensure!(
         seen == count,
         "{} sees {seen} of {count} machines:\n{table}",
         machine.name()
@@ -79,13 +79,9 @@ fn is_at_home(unit: &Unit, machines: &BTreeSet<&str>, picture: &Picture) -> Resu
         Home::Only(machine) => places.iter().eq(machines.get(machine.as_str())),
         Home::Every => &places == machines,
     };
-    anyhow::ensure!(right, "{} is on {places:?}", unit.name);
+    ensure!(right, "{} is on {places:?}", unit.name);
     for ((_, machine), copy) in copies() {
-        anyhow::ensure!(
-            is_well(unit, copy),
-            "{} on {machine} is {copy:?}",
-            unit.name
-        );
+        ensure!(is_well(unit, copy), "{} on {machine} is {copy}", unit.name);
     }
     Ok(())
 }
@@ -119,6 +115,6 @@ fn fleet_says_the_same(cluster: &Cluster, machines: &[&Machine], picture: &Pictu
         })
         .collect();
     let differ: Vec<_> = said.symmetric_difference(&seen).collect();
-    anyhow::ensure!(differ.is_empty(), "fleet and systemd differ in {differ:?}");
+    ensure!(differ.is_empty(), "fleet and systemd differ in {differ:?}");
     Ok(())
 }

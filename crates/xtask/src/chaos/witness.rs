@@ -1,6 +1,7 @@
 //! What is: by the word of each machine's own systemd and journal, not of fleet.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -27,6 +28,26 @@ pub(super) struct Copy {
     pub(super) invocation: String,
     /// When its main process was started, since the host booted.
     pub(super) started: String,
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Copy {
+            active,
+            sub,
+            result,
+            pid,
+            invocation,
+            started,
+        } = self;
+        let run = invocation.get(..8).unwrap_or("none");
+        let micros: u64 = started.parse().unwrap_or_default();
+        let seconds = Duration::from_micros(micros).as_secs_f64();
+        write!(
+            f,
+            "{active} ({sub}, {result}), run {run}, process {pid} since {seconds:.2}"
+        )
+    }
 }
 
 /// Every copy of every unit, on the machines that were asked.

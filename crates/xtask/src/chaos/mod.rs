@@ -23,7 +23,7 @@ use integration::{Backing, Cluster, Fleet, Lab};
 
 use crate::{deps, test};
 use fault::{Fault, Faults};
-use play::Stage;
+use play::{Played, Stage};
 use report::Report;
 use settle::settle;
 use witness::{Picture, Span};
@@ -130,14 +130,21 @@ impl<'a> Run<'a> {
         self.report.converged(fault.kind(), took);
         probe::everywhere(self.stage.cluster)?;
         let (picture, _) = settle(self.stage.cluster, self.stage.units, None)?;
-        self.judge(fault, &played.victim, picture)
+        self.judge(fault, played, picture)
     }
 
-    fn judge(&mut self, fault: &Fault, victim: &judge::Victim, picture: Picture) -> Result<()> {
+    fn judge(&mut self, fault: &Fault, played: Played, picture: Picture) -> Result<()> {
         let span = Span::since(self.judged)?;
         let units = self.stage.units;
         let starts = witness::starts(self.stage.cluster.lab.machines(), units, &span)?;
-        let violations = judge::violations(units, victim, &self.picture, &picture, &starts);
+        let mut violations = played.violations;
+        violations.extend(judge::violations(
+            units,
+            &played.victim,
+            &self.picture,
+            &picture,
+            &starts,
+        ));
         self.violated(fault, violations);
         self.report.watched += self.picture.len();
         self.report.started += starts.values().sum::<usize>();

@@ -16,6 +16,9 @@ use super::{TTL, disk, probe};
 /// Longer than it takes until everybody knows that a lease has ended.
 const BEYOND: Duration = Duration::from_secs(TTL.as_secs() + 3);
 
+/// Far more than it takes to start what a machine has handed over before it was off, and less than a lease.
+const HANDED_OVER: Duration = Duration::from_secs(2);
+
 /// The machine whose fleetd has the records in it, where no etcd has them.
 const STORE: &str = "m1";
 
@@ -32,14 +35,21 @@ pub(super) struct Played {
     pub(super) victim: Victim,
     /// What was seen meanwhile.
     pub(super) note: String,
+    /// What was not as promised.
+    pub(super) violations: Vec<String>,
 }
 
 impl Played {
-    fn by_nobody() -> Played {
+    fn by(victim: Victim, note: String) -> Played {
         Played {
-            victim: Victim::None,
-            note: String::new(),
+            victim,
+            note,
+            violations: Vec::new(),
         }
+    }
+
+    fn by_nobody() -> Played {
+        Played::by(Victim::None, String::new())
     }
 }
 
@@ -121,18 +131,12 @@ impl Stage<'_> {
         make()?;
         let note = self.run_elsewhere(machine);
         unmake()?;
-        Ok(Played {
-            victim: Victim::Away(machine.name().to_owned()),
-            note: note?,
-        })
+        Ok(Played::by(Victim::Away(machine.name().to_owned()), note?))
     }
 
     fn run_elsewhere(&self, machine: &Machine) -> Result<String> {
         let (_, took) = settle(self.cluster, self.units, Some(machine.name()))?;
-        Ok(format!(
-            "its units elsewhere after {:.1} s",
-            took.as_secs_f32()
-        ))
+        Ok(elsewhere(took))
     }
 
     fn freezing(
@@ -180,10 +184,7 @@ impl Stage<'_> {
         let machine = self.machine(name)?;
         machine.kill()?;
         machine.boot()?;
-        Ok(Played {
-            victim: Victim::Off(name.to_owned()),
-            note: String::new(),
-        })
+        Ok(Played::by(Victim::Off(name.to_owned()), String::new()))
     }
 
     fn lose_power(&self, name: &str) -> Result<Played> {
@@ -197,16 +198,21 @@ impl Stage<'_> {
         let machine = self.machine(name)?;
         let start = Instant::now();
         machine.poweroff()?;
-        let down = start.elapsed().as_secs_f32();
-        let note = match self.has_store(name) {
-            true => Ok(String::new()),
-            false => self.run_elsewhere(machine),
+        let off = format!("off after {:.1} s", start.elapsed().as_secs_f32());
+        let settled = match self.has_store(name) {
+            true => Ok(None),
+            false => settle(self.cluster, self.units, Some(name)).map(Some),
         };
         machine.boot()?;
-        Ok(Played {
-            victim: Victim::Off(name.to_owned()),
-            note: format!("off after {down:.1} s, {}", note?),
-        })
+        let mut played = Played::by(Victim::Off(name.to_owned()), off);
+        if let Some((_, took)) = settled? {
+            played.note += &format!(", {}", elsewhere(took));
+            if took > HANDED_OVER {
+                let late = format!("{name} left in good order, {}", elsewhere(took));
+                played.violations.push(late);
+            }
+        }
+        Ok(played)
     }
 
     fn fill_disk(&self, name: &str, directory: Directory) -> Result<Played> {
@@ -231,10 +237,7 @@ impl Stage<'_> {
             start.elapsed().as_secs_f32()
         );
         probe::take_away(self.cluster, UNIT, self.cluster.lab.machines())?;
-        Ok(Played {
-            victim: Victim::None,
-            note,
-        })
+        Ok(Played::by(Victim::None, note))
     }
 
     /// The machine that leads; a lease may pass until there is one.
@@ -247,6 +250,10 @@ impl Stage<'_> {
             leading.ok_or("no fleetd says that it leads")
         })
     }
+}
+
+fn elsewhere(took: Duration) -> String {
+    format!("its units elsewhere after {:.1} s", took.as_secs_f32())
 }
 
 fn leads(machine: &Machine) -> Result<bool> {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::deps;
+use crate::{chaos, deps};
 
 /// What to leave out.
 #[derive(Args)]
@@ -17,6 +17,13 @@ pub(crate) struct Options {
     #[arg(long)]
     no_lab: bool,
 }
+
+/// All kinds of faults fit in: about 75 s with the machines' boot. It is the same minute each time.
+const A_MINUTE: chaos::Options = chaos::Options {
+    minutes: 1,
+    seed: Some(3),
+    etcd: false,
+};
 
 /// Runs all the checks, up to the first that fails.
 ///
@@ -34,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("== stories: left out (--no-lab)");
     } else {
         step("stories on real machines", stories)?;
+        step("a minute of chaos", || chaos::run(&A_MINUTE))?;
     }
     step("Vagrantfile", vagrant)?;
     println!("== all is well after {:.0?}", start.elapsed());

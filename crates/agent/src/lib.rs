@@ -8,6 +8,7 @@
 
 mod agent;
 mod batch;
+mod failing;
 mod failure;
 mod fence;
 pub mod files;

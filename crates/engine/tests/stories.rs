@@ -385,6 +385,7 @@ fn state(sub: &str, hash: unitfile::Hash) -> UnitState {
         current: DesiredState::Launched,
         starting: false,
         problem: String::new(),
+        failures: 0,
     }
 }
 

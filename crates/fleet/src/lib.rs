@@ -20,4 +20,4 @@ pub use cluster::{Cluster, Event};
 pub use machine::{Away, Cordon, Machine, MachineId};
 pub use requirements::Requirements;
 pub use resources::Resources;
-pub use unit::{Assignment, DesiredState, Unit, UnitRecord, UnitState};
+pub use unit::{Assignment, DesiredState, FailedOn, Unit, UnitRecord, UnitState};

@@ -171,6 +171,10 @@ impl Leadership {
             ),
             Event::Away(id, away) => (Key::Away(id), away.as_ref().map(codec::print_away)),
             Event::Move(unit, None) => (Key::Move(unit), None),
+            Event::Failed(unit, failed) => {
+                let row = failed.as_ref().map(codec::print_failed);
+                (Key::Failed(unit), row)
+            }
             Event::Forgotten(id, false) => (Key::Forgotten(id), None),
             Event::Admitted(id, since) => (Key::Admitted(id), since.map(codec::print_admitted)),
             _ => return None,

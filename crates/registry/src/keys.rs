@@ -15,6 +15,7 @@
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
 //! | `schedule/<machine>/<unit>` | hash, desired state | the leader |
 //! | `target/<unit>` | machine of a unit that is not global | the leader |
+//! | `failed/<unit>` | where a unit kept failing, and with which file: it was moved for that | the leader |
 //! | `fence/<unit>` | the machine that may be running a fenced unit | that machine; collected by the leader |
 //! | `state/<unit>/<machine>` | what systemd says; on the machine's lease | that machine |
 
@@ -82,6 +83,7 @@ pub(crate) enum Key {
     Admitted(MachineId),
     Scheduled(MachineId, UnitName),
     Target(UnitName),
+    Failed(UnitName),
     Fence(UnitName),
     State(UnitName, MachineId),
 }
@@ -117,6 +119,7 @@ impl Keys {
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
             Key::Scheduled(id, unit) => format!("{prefix}schedule/{id}/{unit}"),
             Key::Target(unit) => format!("{prefix}target/{unit}"),
+            Key::Failed(unit) => format!("{prefix}failed/{unit}"),
             Key::Fence(unit) => format!("{prefix}fence/{unit}"),
             Key::State(unit, id) => format!("{prefix}state/{unit}/{id}"),
         }
@@ -141,6 +144,7 @@ impl Keys {
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
             "schedule" => pair(rest, machine, unit).map(|(id, unit)| Key::Scheduled(id, unit)),
             "target" => unit(rest).map(Key::Target),
+            "failed" => unit(rest).map(Key::Failed),
             "fence" => unit(rest).map(Key::Fence),
             "state" => pair(rest, unit, machine).map(|(unit, id)| Key::State(unit, id)),
             _ => None,
@@ -258,6 +262,7 @@ mod tests {
             Key::Admitted(id.clone()),
             Key::Scheduled(id.clone(), unit.clone()),
             Key::Target(unit.clone()),
+            Key::Failed(unit.clone()),
             Key::Fence(unit.clone()),
             Key::State(unit, id),
         ]

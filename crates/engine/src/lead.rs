@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
 use fleet::schedule::{Plan, Planner, Terms};
-use fleet::{Cluster, MachineId};
+use fleet::{Cluster, MachineId, history};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Clock;
+use crate::trim::Trimmer;
 use crate::{Options, Status, log};
 
 /// How soon machines that have not been heard of are listened for again.
@@ -40,6 +41,7 @@ pub(crate) async fn lead(
 ) -> End {
     let mut mirror = registry.mirror().await;
     let mut planner = Planner::default();
+    let mut trimmer = Trimmer::start(leadership);
     let mut touched = Touched::Everything;
     let mut silent = BTreeSet::new();
     let clock = Clock::start();
@@ -62,6 +64,7 @@ pub(crate) async fn lead(
             Ok(meanwhile) => touched = meanwhile,
             Err(end) => return end,
         }
+        trimmer.written(mirror.events());
         if !touched.is_empty() {
             continue;
         }
@@ -108,15 +111,17 @@ fn make_plan(
 async fn commit(
     mirror: &mut Mirror,
     leadership: &mut Leadership,
-    Plan { changes, .. }: &Plan,
+    plan: &Plan,
     status: &watch::Sender<Status>,
 ) -> Result<Touched, End> {
-    let mut touched = Touched::default();
+    let (mut touched, changes) = (Touched::default(), &plan.changes);
     if changes.is_empty() {
         return Ok(touched);
     }
     let begun = Instant::now();
-    let committed = leadership.commit(changes).await.inspect_err(|_| {
+    let told = history::of_plan(mirror.cluster(), plan);
+    let committed = leadership.commit_and_tell(changes, &told).await;
+    let committed = committed.inspect_err(|_| {
         status.send_modify(|status| status.not_committed(changes));
     })?;
     changes.iter().for_each(log::change);

@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod converge;
 pub mod glob;
+pub mod history;
 pub mod machine;
 pub mod requirements;
 pub mod resources;

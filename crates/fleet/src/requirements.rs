@@ -15,6 +15,7 @@ use crate::Resources;
 pub use check::{Invalid, check};
 pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
+pub use options::parse_seconds;
 use options::{
     AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, MAX_PER_MACHINE, MEMORY_RESERVATION,
     MOVE_DELAY, PREFER, SPREAD, STICKY,

@@ -279,8 +279,9 @@ Examples:
   fleetctl why --output json web@3";
 
 const EVENTS_HELP: &str = "\
-What the leader decided, and how units fared on their machines, in the order in which it was told; TIME is UTC, by the
-clock of the machine that told it. The cluster keeps the last 2,000 records. Units may be patterns, and may be gone by now.
+What the leader decided and how units fared on their machines, in the order in which it was told.
+TIME is UTC, by the clock of the machine that told it. The cluster keeps the last 2,000 records.
+Units may be patterns; units and machines may be gone by now.
 Fields: time, what, unit, machine, reason
 
 Examples:

@@ -38,11 +38,13 @@ impl Telling {
     pub(crate) fn of(
         registry: &Registry,
         machine: &MachineId,
-        entries: Vec<Entry>,
+        mut entries: Vec<Entry>,
     ) -> Option<Telling> {
         if entries.is_empty() {
             return None;
         }
+        // that a machine is lost is why its units move
+        entries.sort_by_key(|entry| entry.unit.is_some());
         let entries = if entries.len() > MANY {
             counted(entries)
         } else {

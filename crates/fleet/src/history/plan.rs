@@ -1,5 +1,7 @@
 //! What a plan's changes make to tell.
 
+use std::collections::BTreeMap;
+
 use crate::schedule::{Change, Plan};
 use crate::{Assignment, Away, Cluster, MachineId};
 
@@ -14,16 +16,38 @@ pub struct Told {
     pub entry: Entry,
 }
 
-/// What the changes of a plan for `cluster` make to tell, in their order.
+/// What the changes of a plan for `cluster` make to tell, in their order. That a machine is lost is told with the first
+/// unit that leaves it, which may be written before the note of it is.
 pub fn of_plan(cluster: &Cluster, plan: &Plan) -> Vec<Told> {
+    let departures = departures(plan);
     let mut told = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
+        let first = match change {
+            Change::Miss { machine, .. } => departures.get(machine).copied(),
+            _ => None,
+        };
+        let change_told = first.map_or(at, |first| first.min(at));
         let entries = of_change(cluster, change).into_iter();
-        told.extend(entries.map(|entry| Told { change: at, entry }));
+        told.extend(entries.map(|entry| Told {
+            change: change_told,
+            entry,
+        }));
     }
     told.extend(brake(cluster, plan));
     told.sort_by_key(|told| told.change);
     told
+}
+
+/// The place of the first change that takes a unit off a machine.
+fn departures(plan: &Plan) -> BTreeMap<&MachineId, usize> {
+    let mut departures = BTreeMap::new();
+    for (at, change) in plan.changes.iter().enumerate() {
+        let (Change::Move { from, .. } | Change::Unassign { machine: from, .. }) = change else {
+            continue;
+        };
+        departures.entry(from).or_insert(at);
+    }
+    departures
 }
 
 fn of_change(cluster: &Cluster, change: &Change) -> Option<Entry> {
@@ -117,7 +141,7 @@ fn admitted(cluster: &Cluster, machine: &MachineId) -> Option<Entry> {
         return None;
     }
     let entry = match cluster.admitted.contains_key(machine) {
-        true => Entry::of(What::MachineBack).because("before it was missed"),
+        true => Entry::of(What::MachineBack).because("it joined again before it was missed"),
         false => Entry::of(What::MachineJoined),
     };
     Some(entry.on(machine))
@@ -138,10 +162,11 @@ fn brake(cluster: &Cluster, plan: &Plan) -> Option<Told> {
         let entry = Entry::of(What::Braked).because(format!(
             "{lost} machines were lost at once: their units wait for them, until enough are back or are forgotten"
         ));
-        let change = plan.changes.iter().position(massive)?;
+        let change = plan.changes.iter().rposition(massive)?;
         return Some(Told { change, entry });
     }
     let change = plan.changes.iter().position(over)?;
-    let entry = Entry::of(What::Released).because("no units wait for lost machines any more");
+    let entry = Entry::of(What::Released)
+        .because("enough of the machines that were lost are back, or are forgotten");
     Some(Told { change, entry })
 }

@@ -50,9 +50,8 @@ pub(crate) async fn run(client: &Client, options: &Options) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     }
     let mut events = client.follow_events(&query).await.context(failed)?;
-    loop {
-        printer.print(&events.next().await.context(failed)?);
-    }
+    while printer.print(&events.next().await.context(failed)?) {}
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints events as they come.
@@ -79,13 +78,16 @@ impl<'a> Printer<'a> {
         })
     }
 
-    fn print(&mut self, events: &[Event]) {
-        if self.options.output == Output::Json {
-            let lines = events
-                .iter()
-                .filter_map(|event| serde_json::to_string(event).ok());
-            return output::say(&lines.map(|line| line + "\n").collect::<String>());
-        }
+    /// False if nobody reads it any more.
+    fn print(&mut self, events: &[Event]) -> bool {
+        let text = match self.options.output {
+            Output::Json => json(events),
+            Output::Text => self.rows(events),
+        };
+        output::goes_on(&text)
+    }
+
+    fn rows(&mut self, events: &[Event]) -> String {
         let columns = self.columns.iter();
         let header = columns.map(|column| column.name.to_uppercase()).collect();
         let header = (!std::mem::replace(&mut self.headed, true)).then_some(header);
@@ -96,8 +98,15 @@ impl<'a> Printer<'a> {
                 .collect()
         };
         let rows: Vec<Vec<String>> = header.into_iter().chain(events.iter().map(cells)).collect();
-        output::say(&self.table.render(&rows));
+        self.table.render(&rows)
     }
+}
+
+/// A line each.
+fn json(events: &[Event]) -> String {
+    let lines = events.iter();
+    let lines = lines.filter_map(|event| serde_json::to_string(event).ok());
+    lines.map(|line| line + "\n").collect()
 }
 
 /// What the API is asked. A word may be a unit's name or the beginning of a machine's id, and either may be gone by now.
@@ -110,11 +119,12 @@ fn query(options: &Options) -> Vec<(&'static str, String)> {
         query.push(("since", now().saturating_sub(seconds * 1_000).to_string()));
     }
     for word in &options.about {
-        let argument = Argument::new(word);
-        let id = word.strip_suffix("...").unwrap_or(word);
-        if argument.is_unit_name() || word.contains(['*', '?', '[']) {
-            query.push(("unit", argument.name));
+        // as lists show it
+        let shortened = word.strip_suffix("...");
+        if shortened.is_none() {
+            query.push(("unit", Argument::new(word).name));
         }
+        let id = shortened.unwrap_or(word);
         if !id.is_empty() && !id.contains(['.', '@', '/', '*', '?', '[']) {
             query.push(("machine", id.to_owned()));
         }

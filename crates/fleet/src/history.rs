@@ -71,14 +71,14 @@ impl Entry {
 
     /// For that reason.
     #[must_use]
-    pub fn because(self, reason: impl ToString) -> Self {
-        let reason = bounded(reason.to_string());
+    pub fn because(self, reason: impl AsRef<str>) -> Self {
+        let reason = bounded(reason.as_ref());
         Entry { reason, ..self }
     }
 }
 
 /// What systemd or a file system says has no bound of its own, and may have several lines.
-fn bounded(text: String) -> String {
+fn bounded(text: &str) -> String {
     let text = text.replace('\n', " ");
     match text.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => format!("{}...", &text[..end]),

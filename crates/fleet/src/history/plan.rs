@@ -73,7 +73,10 @@ fn of_change(cluster: &Cluster, change: &Change) -> Option<Entry> {
             ..
         } => Some(Entry {
             from: Some(from.clone()),
-            ..Entry::of(What::Moved).unit(unit).on(to).because(reason)
+            ..Entry::of(What::Moved)
+                .unit(unit)
+                .on(to)
+                .because(reason.to_string())
         }),
         Change::Unassign {
             unit,
@@ -82,7 +85,7 @@ fn of_change(cluster: &Cluster, change: &Change) -> Option<Entry> {
             ..
         } => {
             let entry = Entry::of(What::Unscheduled).unit(unit);
-            Some(entry.on(machine).because(reason))
+            Some(entry.on(machine).because(reason.to_string()))
         }
         Change::Miss { machine, away } => missed(cluster, machine, away),
         Change::Unmiss { machine } => missed_no_more(cluster, machine),

@@ -14,7 +14,7 @@ pub enum What {
     Moved,
     /// A unit left a machine and went to none.
     Unscheduled,
-    /// A machine is new.
+    /// A machine is new, or nobody knew of it any more.
     MachineJoined,
     /// A machine's lease has ended.
     MachineLost,

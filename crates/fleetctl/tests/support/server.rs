@@ -146,7 +146,7 @@ fn watch(names: Vec<String>, shared: Arc<Shared>) -> Answer {
                 let news: Vec<String> = now
                     .iter()
                     .filter(|status| !told.contains(status))
-                    .map(|status| line(status))
+                    .map(line)
                     .collect();
                 told = now;
                 if !news.is_empty() {

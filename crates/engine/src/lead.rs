@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
+use fleet::history::Account;
 use fleet::schedule::{Plan, Planner, Terms};
-use fleet::{Cluster, MachineId, history};
+use fleet::{Cluster, MachineId};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -119,7 +120,8 @@ async fn commit(
         return Ok(touched);
     }
     let begun = Instant::now();
-    let told = history::of_plan(mirror.cluster(), plan);
+    let account = Account::of(mirror.cluster(), plan);
+    let told = |change| account.with(change);
     let committed = leadership.commit_and_tell(changes, &told).await;
     let committed = committed.inspect_err(|_| {
         status.send_modify(|status| status.not_committed(changes));

@@ -1,6 +1,6 @@
 //! What has happened and why, for people: the entries behind `fleetctl events`.
 //!
-//! The leader tells what its plan changes ([`of_plan`]), an agent how its units fare ([`Teller`]); [`counted`] keeps
+//! The leader tells what its plan changes ([`Account`]), an agent how its units fare ([`Teller`]); [`counted`] keeps
 //! a batch small. Nobody acts on an entry.
 
 mod count;
@@ -15,7 +15,7 @@ use unitfile::UnitName;
 use crate::MachineId;
 
 pub use count::{MANY, counted};
-pub use plan::{Told, of_plan};
+pub use plan::Account;
 pub use teller::Teller;
 pub use what::{What, WhatError};
 

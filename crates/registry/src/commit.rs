@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
-use fleet::history::{Entry, MANY, Told, counted};
+use fleet::history::{Entry, MANY, counted};
 use fleet::schedule::Change;
 use fleet::{Event, MachineId};
 use futures_util::future::try_join_all;
@@ -41,20 +41,19 @@ impl Leadership {
     /// # Errors
     /// [`CommitError::Deposed`] if we do not lead any more; changes of earlier transactions are written then.
     pub async fn commit(&mut self, changes: &[Change]) -> Result<Committed, CommitError> {
-        self.commit_and_tell(changes, &[]).await
+        self.commit_and_tell(changes, &|_| Vec::new()).await
     }
 
-    /// The same, and tells of each change in the transaction that writes it; of a great many by number only.
+    /// The same, and tells of each change, by its place, in the transaction that writes it; of a great many by number only.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
     pub async fn commit_and_tell(
         &mut self,
         changes: &[Change],
-        told: &[Told],
+        told: &(dyn Fn(usize) -> Vec<Entry> + Sync),
     ) -> Result<Committed, CommitError> {
-        let in_full = told.len() <= MANY;
-        let mut told = told.iter().peekable();
+        let in_full = changes.len() <= MANY;
         let mut batch = Batch {
             in_full,
             ..Batch::default()
@@ -71,9 +70,7 @@ impl Leadership {
                 revision = self.write(full).await?.unwrap_or(revision);
             }
             batch.add(ops);
-            while let Some(Told { entry, .. }) = told.next_if(|told| told.change <= at) {
-                batch.told.push(entry.clone());
-            }
+            batch.told.extend(told(at));
         }
         revision = self.write(batch).await?.unwrap_or(revision);
         self.collect(changes, revision).await

@@ -1,51 +1,73 @@
 //! What a plan's changes make to tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::schedule::{Change, Plan};
 use crate::{Assignment, Away, Cluster, MachineId};
 
 use super::{Entry, What};
 
-/// An entry, and the change that it tells of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// Its place in [`Plan::changes`].
-    pub change: usize,
-    /// What is told.
-    pub entry: Entry,
+/// What the changes of a plan make to tell, each worked out when it is asked for: a plan may have a great many.
+#[derive(Debug)]
+pub struct Account<'a> {
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    /// Changes that are told of earlier, with another one: by the place of that.
+    early: BTreeMap<usize, Vec<usize>>,
+    /// Their places.
+    moved: BTreeSet<usize>,
+    brake: Option<(usize, Entry)>,
 }
 
-/// What the changes of a plan for `cluster` make to tell, in their order. That a machine is lost is told with the first
-/// unit that leaves it, which may be written before the note of it is.
-pub fn of_plan(cluster: &Cluster, plan: &Plan) -> Vec<Told> {
-    let departures = departures(plan);
-    let mut told = Vec::new();
-    for (at, change) in plan.changes.iter().enumerate() {
-        let first = match change {
-            Change::Miss { machine, .. } => departures.get(machine).copied(),
-            _ => None,
-        };
-        let change_told = first.map_or(at, |first| first.min(at));
-        let entries = of_change(cluster, change).into_iter();
-        told.extend(entries.map(|entry| Told {
-            change: change_told,
-            entry,
-        }));
+impl<'a> Account<'a> {
+    /// Of a plan for `cluster`. That a machine is lost is told with the first unit that leaves it, which may be written
+    /// before the note of it is.
+    pub fn of(cluster: &'a Cluster, plan: &'a Plan) -> Self {
+        let mut early: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (first, missed) in first_departures(plan) {
+            early.entry(first).or_default().push(missed);
+        }
+        Account {
+            cluster,
+            plan,
+            moved: early.values().flatten().copied().collect(),
+            early,
+            brake: brake(cluster, plan),
+        }
     }
-    told.extend(brake(cluster, plan));
-    told.sort_by_key(|told| told.change);
-    told
+
+    /// What is to be told with the change at that place of [`Plan::changes`].
+    pub fn with(&self, change: usize) -> Vec<Entry> {
+        let early = self.early.get(&change).into_iter().flatten().copied();
+        let own = (!self.moved.contains(&change)).then_some(change);
+        let changes = early.chain(own).filter_map(|at| self.plan.changes.get(at));
+        let brake = self.brake.iter().filter(|(at, _)| *at == change);
+        let entries = changes.filter_map(|change| of_change(self.cluster, change));
+        entries
+            .chain(brake.map(|(_, entry)| entry.clone()))
+            .collect()
+    }
 }
 
-/// The place of the first change that takes a unit off a machine.
-fn departures(plan: &Plan) -> BTreeMap<&MachineId, usize> {
-    let mut departures = BTreeMap::new();
-    for (at, change) in plan.changes.iter().enumerate() {
+/// The first change that takes a unit off each machine that is missed, if that comes before the one that notes it; the
+/// places of both.
+fn first_departures(plan: &Plan) -> Vec<(usize, usize)> {
+    let places = plan.changes.iter().enumerate();
+    let missed = places.clone().filter_map(|(at, change)| match change {
+        Change::Miss { machine, .. } => Some((machine, at)),
+        _ => None,
+    });
+    let mut missed: BTreeMap<&MachineId, usize> = missed.collect();
+    let mut departures = Vec::new();
+    for (at, change) in places {
+        if missed.is_empty() {
+            break;
+        }
         let (Change::Move { from, .. } | Change::Unassign { machine: from, .. }) = change else {
             continue;
         };
-        departures.entry(from).or_insert(at);
+        let noted = missed.remove(from).filter(|noted| at < *noted);
+        departures.extend(noted.map(|noted| (at, noted)));
     }
     departures
 }
@@ -151,7 +173,7 @@ fn admitted(cluster: &Cluster, machine: &MachineId) -> Option<Entry> {
 }
 
 /// Whether units begin to wait for machines that were lost at once, or wait no more.
-fn brake(cluster: &Cluster, plan: &Plan) -> Option<Told> {
+fn brake(cluster: &Cluster, plan: &Plan) -> Option<(usize, Entry)> {
     let massive = |change: &Change| match change {
         Change::Miss { machine, away } => away.massive && !cluster.away.contains_key(machine),
         _ => false,
@@ -166,10 +188,10 @@ fn brake(cluster: &Cluster, plan: &Plan) -> Option<Told> {
             "{lost} machines were lost at once: their units wait for them, until enough are back or are forgotten"
         ));
         let change = plan.changes.iter().rposition(massive)?;
-        return Some(Told { change, entry });
+        return Some((change, entry));
     }
     let change = plan.changes.iter().position(over)?;
     let entry = Entry::of(What::Released)
         .because("enough of the machines that were lost are back, or are forgotten");
-    Some(Told { change, entry })
+    Some((change, entry))
 }

@@ -1,6 +1,6 @@
 //! What is told of a plan.
 
-use fleet::history::{Entry, of_plan};
+use fleet::history::{Account, Entry};
 use fleet::schedule::plan;
 
 use super::cluster::Situation;
@@ -15,10 +15,10 @@ pub(crate) fn line(situation: &mut Situation, line: &str) -> String {
 
 fn tell(situation: &mut Situation) -> String {
     let planned = plan(&situation.cluster, &situation.terms);
-    let told = of_plan(&situation.cluster, &planned);
-    assert!(told.iter().all(|told| told.change < planned.changes.len()));
+    let account = Account::of(&situation.cluster, &planned);
+    let told = (0..planned.changes.len()).flat_map(|change| account.with(change));
+    let lines: String = told.map(|entry| print(&entry)).collect();
     situation.commit(&planned);
-    let lines: String = told.iter().map(|told| print(&told.entry)).collect();
     if lines.is_empty() {
         "nothing to tell\n".to_owned()
     } else {

@@ -1,6 +1,6 @@
 //! Events: told with what they tell of, read in that order, bounded.
 
-use fleet::history::{Entry, Told, What};
+use fleet::history::{Entry, What};
 use registry::{CommitError, EventRecord, Registry};
 
 use crate::sample::{assign, file, id, join, lead, running, soon, unit};
@@ -53,10 +53,10 @@ async fn a_decision_and_its_event_are_one_write(server: Server) {
         assign("a.service", "m1", hash),
         assign("b.service", "m2", hash),
     ];
-    let told = [Told {
-        change: 1,
-        entry: scheduled("b.service", "m2"),
-    }];
+    let told = |change| match change {
+        1 => vec![scheduled("b.service", "m2")],
+        _ => Vec::new(),
+    };
     let committed = leader.commit_and_tell(&changes, &told).await.unwrap();
 
     let records = all(&registry).await;
@@ -76,10 +76,7 @@ async fn a_deposed_leader_tells_nothing(server: Server) {
         .delete("/fleet/leader", None)
         .await
         .unwrap();
-    let told = [Told {
-        change: 0,
-        entry: scheduled("a.service", "m1"),
-    }];
+    let told = |_| vec![scheduled("a.service", "m1")];
     let change = assign("a.service", "m1", file("a").hash());
     leader.commit_and_tell(&[change], &told).await.unwrap_err();
     assert_eq!(words(&all(&registry).await), ["leading "]);
@@ -92,14 +89,8 @@ async fn a_great_many_changes_are_told_by_number(server: Server) {
     let names: Vec<String> = (0..500).map(|n| format!("u{n}.service")).collect();
     let change = |name: &String| assign(name, "m1", hash);
     let changes: Vec<_> = names.iter().map(change).collect();
-    let told = names.iter().enumerate().map(|(change, name)| Told {
-        change,
-        entry: scheduled(name, "m1"),
-    });
-    leader
-        .commit_and_tell(&changes, &told.collect::<Vec<_>>())
-        .await
-        .unwrap();
+    let told = |change: usize| vec![scheduled(&names[change], "m1")];
+    leader.commit_and_tell(&changes, &told).await.unwrap();
 
     let records = all(&registry).await;
     let entries = || records.iter().skip(1).flat_map(|record| &record.entries);

@@ -31,9 +31,11 @@ impl Story {
         }
     }
 
-    /// What was there at the beginning is known by now.
+    /// What was there at the beginning is known by now. Once is enough: an agent that is run again has missed nothing.
     pub(crate) fn begin(&mut self) {
-        self.begun = true;
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
         let found = self.teller.up();
         if found > 0 {
             let entry = Entry {

@@ -170,8 +170,16 @@ impl Cluster {
     /// # Errors
     /// The command fails.
     pub fn units(&self) -> Result<Vec<Row>> {
-        let table =
-            self.fleetctl("list-units --no-legend --full --fields=unit,machine,active,sub")?;
+        self.units_seen_by(self.console()?)
+    }
+
+    /// What `fleetctl list-units` shows on that machine.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn units_seen_by(&self, machine: &Machine) -> Result<Vec<Row>> {
+        let fields = "--fields=unit,machine,active,sub";
+        let table = machine.read(["fleetctl", "list-units", "--no-legend", "--full", fields])?;
         table.lines().map(|line| self.row(line)).collect()
     }
 

@@ -11,6 +11,7 @@ use registry::Registry;
 use unitfile::UnitName;
 
 use crate::failure::chain;
+use crate::fence::Fence;
 use crate::files::{Directories, FileError, UnitFiles};
 use crate::outbox::Outbox;
 use crate::systemd::{Status, Systemd, SystemdError};
@@ -26,6 +27,7 @@ pub struct Agent<S> {
     /// The other directories in which it looks.
     elsewhere: Vec<PathBuf>,
     pub(crate) outbox: Outbox,
+    pub(crate) fence: Fence,
     pub(crate) counters: Counters,
 }
 
@@ -73,6 +75,7 @@ impl<S: Systemd> Agent<S> {
             in_unit_path,
             elsewhere,
             outbox: Outbox::default(),
+            fence: Fence::default(),
             counters: Counters::default(),
         }))
     }

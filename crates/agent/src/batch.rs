@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use fleet::{Assignment, Requirements};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use unitfile::{Hash, UnitFile, UnitName};
 
@@ -22,7 +23,15 @@ pub(crate) struct Batch {
     pub(crate) removes: Vec<UnitName>,
     pub(crate) writes: BTreeMap<UnitName, Hash>,
     /// Units to start once all files are in place.
-    pub(crate) starts: BTreeSet<UnitName>,
+    pub(crate) starts: BTreeMap<UnitName, Assignment>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    pub(crate) outcomes: Outcomes,
+    /// Why units may not be started yet whose files are in place.
+    pub(crate) vetoes: BTreeMap<UnitName, Failure>,
 }
 
 /// What a batch did to a unit's file.
@@ -36,7 +45,7 @@ pub(crate) enum Outcome {
     Kept,
 }
 
-type Outcomes = BTreeMap<UnitName, Result<Outcome, Failure>>;
+pub(crate) type Outcomes = BTreeMap<UnitName, Result<Outcome, Failure>>;
 
 impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,16 +53,41 @@ impl Batch {
     }
 
     /// Puts the files in place, so that every unit of the batch can be started. Each unit's failure is its own.
-    pub(crate) async fn prepare<S: Systemd>(self, agent: &Arc<Agent<S>>) -> Outcomes {
+    pub(crate) async fn prepare<S: Systemd>(self, agent: &Arc<Agent<S>>) -> Prepared {
         let mut outcomes = remove(agent, self.removes).await;
         outcomes.extend(write(agent, &self.writes).await);
         let links = link(agent, &mut outcomes).await;
-        reload_if_needed(agent, &mut outcomes, &links).await;
-        for name in self.starts {
+        let (fenced, mut vetoes) = fence(agent, &self.starts, &outcomes).await;
+        let anew = !fenced.is_empty() && agent.fence.is_unread();
+        if let Err(failure) = reload_if_needed(agent, &mut outcomes, &links, anew).await {
+            // what systemd has not bound to the lease must not start
+            vetoes.extend(fenced.into_iter().map(|name| (name, failure.clone())));
+        }
+        for name in self.starts.into_keys() {
             outcomes.entry(name).or_insert(Ok(Outcome::Kept));
         }
-        outcomes
+        Prepared { outcomes, vetoes }
     }
+}
+
+/// Claims the fenced ones of the units that are about to start; gives those that are ours, and why others are not.
+async fn fence<S: Systemd>(
+    agent: &Agent<S>,
+    starts: &BTreeMap<UnitName, Assignment>,
+    outcomes: &Outcomes,
+) -> (Vec<UnitName>, BTreeMap<UnitName, Failure>) {
+    let (mut fenced, mut vetoes) = (Vec::new(), BTreeMap::new());
+    for (name, assignment) in starts {
+        if matches!(outcomes.get(name), Some(Err(_))) {
+            continue;
+        }
+        match agent.enter_fence(name, assignment).await {
+            Ok(true) => fenced.push(name.clone()),
+            Ok(false) => {}
+            Err(failure) => drop(vetoes.insert(name.clone(), failure)),
+        }
+    }
+    (fenced, vetoes)
 }
 
 async fn remove<S: Systemd>(agent: &Agent<S>, names: Vec<UnitName>) -> Outcomes {
@@ -198,7 +232,11 @@ fn write_one<S: Systemd>(
 ) -> Result<Outcome, Failure> {
     let missing = || Failure::passing(format!("unit file {hash} is not in the registry"));
     tracing::info!(unit = %name, %hash, "writing unit file");
-    agent.files.write(name, file.ok_or_else(missing)?)?;
+    let file = file.ok_or_else(missing)?;
+    agent.files.write(name, file)?;
+    if !Requirements::of(name, file).fence {
+        agent.files.unfence(name)?;
+    }
     Ok(Outcome::Written(hash, None))
 }
 
@@ -257,20 +295,24 @@ async fn reload_if_needed<S: Systemd>(
     agent: &Agent<S>,
     outcomes: &mut Outcomes,
     links: &[PathBuf],
-) {
+    anew: bool,
+) -> Result<(), Failure> {
     let done = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
     let touched: Vec<UnitName> = done.map(|(name, _)| name.clone()).collect();
     let reloaded = async {
-        if needs_reload(agent, &touched, links).await? {
+        if anew || needs_reload(agent, &touched, links).await? {
             tracing::info!("reloading systemd");
             agent.counters.reloads.fetch_add(1, Relaxed);
             agent.systemd.reload().await?;
+            agent.fence.set_read(true);
         }
         Ok(())
     };
-    if let Err(error) = reloaded.await {
-        outcomes.extend(all_failed(touched, &Failure::of_systemd("reload", &error)));
-    }
+    reloaded.await.map_err(|error| {
+        let failure = Failure::of_systemd("reload", &error);
+        outcomes.extend(all_failed(touched, &failure));
+        failure
+    })
 }
 
 async fn needs_reload<S: Systemd>(

@@ -12,20 +12,43 @@ pub(crate) struct Failure {
     pub(crate) problem: String,
     /// Whether trying again later may help.
     pub(crate) transient: bool,
+    /// Whether nothing is wrong: it is somebody else's turn.
+    pub(crate) waits: bool,
 }
 
 impl Failure {
     /// One that may pass.
     pub(crate) fn passing(problem: impl Into<String>) -> Failure {
-        let (problem, transient) = (problem.into(), true);
-        Failure { problem, transient }
+        Failure {
+            problem: problem.into(),
+            transient: true,
+            waits: false,
+        }
+    }
+
+    /// One that waits for others.
+    pub(crate) fn waiting(problem: impl Into<String>) -> Failure {
+        Failure {
+            waits: true,
+            ..Failure::passing(problem)
+        }
+    }
+
+    /// One that passes only when somebody changes something.
+    pub(crate) fn for_good(problem: impl Into<String>) -> Failure {
+        Failure {
+            transient: false,
+            ..Failure::passing(problem)
+        }
     }
 
     /// systemd did not do `what`.
     pub(crate) fn of_systemd(what: &str, error: &SystemdError) -> Failure {
         let problem = format!("{what} failed: {}", chain(error));
-        let transient = error.is_transient();
-        Failure { problem, transient }
+        match error.is_transient() {
+            true => Failure::passing(problem),
+            false => Failure::for_good(problem),
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! A *mark* in a directory that a reboot empties says that systemd was asked to start the unit since the machine
 //! booted, so that a new fleetd does not run a finished or failed unit again.
 
+mod fenced;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -25,6 +27,8 @@ pub struct Directories {
     pub records: PathBuf,
     /// Marks of units that were started; must not outlive a reboot.
     pub marks: PathBuf,
+    /// Where systemd looks for what a reboot takes away: what fenced units have beside their files.
+    pub runtime_units: PathBuf,
 }
 
 impl Default for Directories {
@@ -33,6 +37,7 @@ impl Default for Directories {
             units: "/etc/systemd/system".into(),
             records: "/var/lib/fleet/units".into(),
             marks: "/run/fleet/launched".into(),
+            runtime_units: "/run/systemd/system".into(),
         }
     }
 }
@@ -40,7 +45,7 @@ impl Default for Directories {
 /// The unit files of ours on this machine.
 #[derive(Debug)]
 pub struct UnitFiles {
-    directories: Directories,
+    pub(crate) directories: Directories,
 }
 
 /// A unit file of ours that is there.
@@ -76,7 +81,13 @@ const ASIDE: &str = ".fleet-unit.new";
 impl UnitFiles {
     /// Makes the directories where they are missing.
     pub fn open(directories: Directories) -> Result<UnitFiles, FileError> {
-        for path in [&directories.units, &directories.records, &directories.marks] {
+        let Directories {
+            units,
+            records,
+            marks,
+            runtime_units,
+        } = &directories;
+        for path in [units, records, marks, runtime_units] {
             let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
             made.or_else(failed("creating directory", path))?;
         }
@@ -136,6 +147,7 @@ impl UnitFiles {
             return Ok(());
         }
         remove(&self.path(name))?;
+        self.unfence(name)?;
         self.unmark(name)?;
         remove(&record)
     }
@@ -187,7 +199,7 @@ impl UnitFiles {
         parsed.ok()
     }
 
-    fn put(&self, path: &Path, text: &str) -> Result<(), FileError> {
+    pub(crate) fn put(&self, path: &Path, text: &str) -> Result<(), FileError> {
         let aside = path.with_file_name(ASIDE);
         let written = OpenOptions::new()
             .write(true)
@@ -209,14 +221,14 @@ impl UnitFiles {
     }
 }
 
-fn remove(path: &Path) -> Result<(), FileError> {
+pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.or_else(failed("removing", path)),
     }
 }
 
-fn failed<T>(
+pub(crate) fn failed<T>(
     operation: &'static str,
     path: &Path,
 ) -> impl FnOnce(io::Error) -> Result<T, FileError> {
@@ -246,6 +258,7 @@ mod tests {
             units: folder.path().join("units"),
             records: folder.path().join("records"),
             marks: folder.path().join("marks"),
+            runtime_units: folder.path().join("runtime"),
         };
         let files = UnitFiles::open(directories).unwrap();
         Place {

@@ -9,6 +9,7 @@
 mod agent;
 mod batch;
 mod failure;
+mod fence;
 pub mod files;
 mod local;
 mod orders;

@@ -15,6 +15,8 @@ use crate::systemd::{JobResult, Status};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What waits for others is looked at so often.
+const TURN: Duration = Duration::from_secs(1);
 
 /// One unit on this machine.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ pub(crate) struct Local {
     link_problem: String,
     /// The assignment with which something went wrong for good.
     failed: Option<Assignment>,
+    /// Nothing is wrong with it: others must be done with it first.
+    waits: bool,
     /// When to try again what went wrong for the moment.
     retry: Option<Retry>,
 }
@@ -80,7 +84,7 @@ impl Local {
     }
 
     /// Whether it runs, or is on its way up or down, or may be.
-    fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         let up = self.status.as_ref().is_none_or(Status::is_up);
         self.file.is_some() && (up || self.may_be_up)
     }
@@ -96,7 +100,7 @@ impl Local {
     pub(crate) fn assigned(&mut self, assignment: Option<&Assignment>, now: Instant) -> bool {
         let trouble = self.failed.is_some() || self.retry.is_some();
         if trouble && self.ordered.as_ref() != assignment {
-            (self.failed, self.retry) = (None, None);
+            (self.failed, self.retry, self.waits) = (None, None, false);
             self.problem.clear();
             return true;
         }
@@ -128,6 +132,15 @@ impl Local {
 
     /// Its file is as ordered; the order to `start` it follows, or none.
     pub(crate) fn prepared(&mut self, outcome: Outcome, start: bool) {
+        self.placed(outcome);
+        self.start_problem.clear();
+        if !start {
+            self.succeeded();
+        }
+    }
+
+    /// Its file is as ordered; what comes next may go wrong.
+    pub(crate) fn placed(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Removed => *self = Local::default(),
             Outcome::Written(hash, problem) => {
@@ -136,25 +149,30 @@ impl Local {
             }
             Outcome::Kept => {}
         }
-        self.start_problem.clear();
-        if !start {
-            self.succeeded();
-        }
     }
 
     fn succeeded(&mut self) {
         self.busy = false;
         self.problem.clear();
-        (self.failed, self.retry) = (None, None);
+        (self.failed, self.retry, self.waits) = (None, None, false);
+    }
+
+    /// systemd has stopped it because the machine's lease seemed to have ended: it is started anew, if it is ours still.
+    pub(crate) fn fell(&mut self) {
+        (self.launched, self.start_job, self.may_be_up) = (false, false, false);
     }
 
     /// An order failed.
     pub(crate) fn failed(&mut self, name: &UnitName, failure: Failure) {
         self.busy = false;
         if self.problem != failure.problem {
-            tracing::warn!(unit = %name, problem = failure.problem, "order failed");
+            match failure.waits {
+                true => tracing::info!(unit = %name, why = failure.problem, "waits"),
+                false => tracing::warn!(unit = %name, problem = failure.problem, "order failed"),
+            }
         }
         self.problem = failure.problem;
+        self.waits = failure.waits;
         if failure.transient {
             self.rest();
         } else {
@@ -213,7 +231,8 @@ impl Local {
     /// or has not been asked since. So whoever reads otherwise reads the outcome, with its problem.
     fn is_starting(&self) -> bool {
         let said = |what: fn(&Status) -> bool| self.status.as_ref().is_some_and(what);
-        let under_way = self.start_job || self.may_be_up || said(|status| status.starting);
+        let under_way =
+            self.start_job || self.may_be_up || self.waits || said(|status| status.starting);
         under_way && !said(|status| status.active == "active")
     }
 
@@ -234,7 +253,9 @@ impl Local {
     fn rest(&mut self) {
         let fresh = || Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut backoff = self.retry.take().map_or_else(fresh, |retry| retry.backoff);
-        let at = Some(Instant::now() + backoff.pause());
+        let pause = backoff.pause();
+        let pause = if self.waits { pause.min(TURN) } else { pause };
+        let at = Some(Instant::now() + pause);
         self.retry = Some(Retry { at, backoff });
     }
 }

@@ -1,5 +1,6 @@
 //! Orders for single units: stop, and start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,8 +10,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use unitfile::UnitName;
 
 use crate::Agent;
-use crate::batch::Outcome;
+use crate::batch::Prepared;
 use crate::failure::Failure;
+use crate::fence::Recovered;
 use crate::systemd::{Job, JobResult, Status, Systemd, SystemdError};
 
 /// What the loop hears from the orders that it gave.
@@ -19,7 +21,9 @@ pub(crate) enum News {
     /// A unit is down, or would not go down.
     Stopped(UnitName, Result<Status, Failure>),
     /// The files of a batch are in place, or not; and which units shall be started next.
-    Prepared(Vec<(UnitName, Result<Outcome, Failure>, bool)>),
+    Prepared(Prepared, BTreeSet<UnitName>),
+    /// What is known of fenced units by now.
+    Fenced(Recovered),
     /// systemd took a unit's start job, or refused it.
     Started(UnitName, Result<(), Failure>),
     /// A start job ended.

@@ -1,10 +1,13 @@
 //! The loop. Events wake it; then it compares all it knows and gives the orders that are due.
 
-use std::collections::BTreeMap;
+mod fenced;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use fleet::Assignment;
 use fleet::converge::{self, Step};
 use registry::{Membership, ScheduleWatch};
 use tokio::sync::{mpsc, watch};
@@ -12,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use unitfile::UnitName;
 
-use crate::batch::{Batch, Outcome};
+use crate::batch::{Batch, Prepared};
 use crate::failure::Failure;
 use crate::local::Local;
 use crate::orders::{self, News};
@@ -65,6 +68,7 @@ impl<S: Systemd> Rounds<S> {
         let states = agent.look(&names).await;
         rounds.take_states(states);
         agent.outbox.adopted();
+        rounds.recover_fence();
         Ok(rounds)
     }
 
@@ -89,7 +93,10 @@ impl<S: Systemd> Rounds<S> {
             () = self.schedule.changed() => true,
             changed = changed => self.look(changed).await,
             Some(news) = self.news.recv() => self.take_all(news),
-            Ok(()) = self.memberships.changed() => true,
+            Ok(()) = self.memberships.changed() => {
+                self.recover_fence();
+                true
+            }
             Some(order) = self.orders.join_next() => {
                 if let Err(error) = order {
                     tracing::error!(%error, "an order was cut short");
@@ -103,6 +110,8 @@ impl<S: Systemd> Rounds<S> {
     /// Gives the orders that are due.
     fn act(&mut self) {
         self.take_schedule();
+        self.take_fallen();
+        self.leave_fences();
         let round = self.round();
         if !round.stops.is_empty() {
             self.stop(round.stops);
@@ -122,7 +131,7 @@ impl<S: Systemd> Rounds<S> {
             .map(|(name, local)| (name.clone(), local.seen()));
         let mut round = Round::default();
         for (name, steps) in converge::steps(assigned, &seen.collect(), admitted) {
-            round.add(name, &steps);
+            round.add(name.clone(), &steps, assigned.get(&name));
         }
         round
     }
@@ -143,20 +152,16 @@ impl<S: Systemd> Rounds<S> {
             .removes
             .iter()
             .chain(batch.writes.keys())
-            .chain(&batch.starts);
+            .chain(batch.starts.keys());
         for name in names.cloned().collect::<Vec<_>>() {
             self.order(&name);
         }
         self.preparing = true;
         let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
-        let starts = batch.starts.clone();
+        let starts = batch.starts.keys().cloned().collect();
         self.orders.spawn(async move {
-            let outcomes = batch.prepare(&agent).await.into_iter();
-            let outcomes = outcomes.map(|(name, outcome)| {
-                let start = starts.contains(&name);
-                (name, outcome, start)
-            });
-            drop(report.send(News::Prepared(outcomes.collect())));
+            let prepared = batch.prepare(&agent).await;
+            drop(report.send(News::Prepared(prepared, starts)));
         });
     }
 
@@ -204,17 +209,26 @@ impl<S: Systemd> Rounds<S> {
                 }
                 self.publish(&name);
             }
-            News::Prepared(outcomes) => self.prepared(outcomes),
+            News::Prepared(prepared, starts) => self.prepared(prepared, &starts),
+            News::Fenced(recovered) => self.fenced(recovered),
         }
     }
 
-    fn prepared(&mut self, outcomes: Vec<(UnitName, Result<Outcome, Failure>, bool)>) {
+    fn prepared(&mut self, prepared: Prepared, starts: &BTreeSet<UnitName>) {
         self.preparing = false;
-        for (name, outcome, start) in outcomes {
-            let start = start && outcome.is_ok();
-            self.change(&name, |local| {
-                local.prepared(outcome?, start);
-                Ok(())
+        let mut vetoes = prepared.vetoes;
+        for (name, outcome) in prepared.outcomes {
+            let veto = vetoes.remove(&name);
+            let start = starts.contains(&name) && outcome.is_ok() && veto.is_none();
+            self.change(&name, |local| match (outcome?, veto) {
+                (outcome, Some(failure)) => {
+                    local.placed(outcome);
+                    Err(failure)
+                }
+                (outcome, None) => {
+                    local.prepared(outcome, start);
+                    Ok(())
+                }
             });
             self.agent.systemd.changes().note(name.clone());
             if start {
@@ -321,7 +335,7 @@ struct Round {
 }
 
 impl Round {
-    fn add(&mut self, name: UnitName, steps: &[Step]) {
+    fn add(&mut self, name: UnitName, steps: &[Step], assignment: Option<&Assignment>) {
         if steps.first() == Some(&Step::Stop) {
             self.stops.push(name);
             return;
@@ -330,7 +344,10 @@ impl Round {
             match *step {
                 Step::Remove => self.batch.removes.push(name.clone()),
                 Step::Write(hash) => drop(self.batch.writes.insert(name.clone(), hash)),
-                Step::Start => drop(self.batch.starts.insert(name.clone())),
+                Step::Start => {
+                    let starts = assignment.map(|assignment| (name.clone(), assignment.clone()));
+                    self.batch.starts.extend(starts);
+                }
                 // comes first or not at all
                 Step::Stop => {}
             }

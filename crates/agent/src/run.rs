@@ -26,8 +26,9 @@ impl<S: Systemd> Agent<S> {
         memberships: watch::Receiver<Membership>,
     ) -> Result<(), AgentError> {
         let mut rounds = Rounds::adopt(self, memberships.clone()).await?;
-        let publish = self.outbox.publish(memberships);
-        tokio::join!(Box::pin(rounds.run()), Box::pin(publish));
+        let publish = self.outbox.publish(memberships.clone());
+        let fence = self.keep_fence(memberships, rounds.reports());
+        tokio::join!(Box::pin(rounds.run()), Box::pin(publish), Box::pin(fence));
         Ok(())
     }
 
@@ -64,7 +65,8 @@ impl<S: Systemd> Agent<S> {
             removes: down,
             ..Batch::default()
         };
-        let removed = Box::pin(batch.prepare(self)).await;
+        self.leave_fences(&batch.removes, bound).await;
+        let removed = Box::pin(batch.prepare(self)).await.outcomes;
         left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
         Ok(left)
     }

@@ -124,6 +124,7 @@ impl Machinery {
         let directories = Directories {
             records: folder.path().join("records"),
             marks: folder.path().join("marks"),
+            runtime_units: folder.path().join("runtime"),
             ..Directories::default()
         };
         let systemd = Dbus::connect(Bus::System).await.unwrap();

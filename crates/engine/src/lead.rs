@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
+use fleet::fence::Vigil;
 use fleet::history::Account;
 use fleet::schedule::{Plan, Planner, Terms};
 use fleet::{Cluster, MachineId};
@@ -45,6 +46,7 @@ pub(crate) async fn lead(
     let mut trimmer = Trimmer::start(leadership);
     let mut touched = Touched::Everything;
     let mut silent = BTreeSet::new();
+    let mut vigil = Vigil::default();
     let clock = Clock::start();
     let mut tick = interval(options.reconcile_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,14 +68,26 @@ pub(crate) async fn lead(
             Err(end) => return end,
         }
         trimmer.written(mirror.events());
+        lapse(&mut vigil, leadership, mirror.cluster(), clock.now()).await;
         if !touched.is_empty() {
             continue;
         }
         tokio::select! {
             news = mirror.changed() => touched = news,
             () = clock.reaches(plan.next) => {}
+            () = clock.reaches(vigil.next()) => {}
             () = sleep(LISTEN), if !silent.is_empty() => {}
             _ = tick.tick() => {}
+        }
+    }
+}
+
+/// Takes away the claims of machines that are surely not running what they claimed.
+async fn lapse(vigil: &mut Vigil, leadership: &Leadership, cluster: &Cluster, now: Duration) {
+    for (unit, claim) in vigil.lapsed(cluster, now) {
+        tracing::info!(%unit, machine = %claim.machine, "a fenced unit is free: its machine is gone, and has stopped it");
+        if let Err(error) = leadership.lapse(&unit, &claim).await {
+            tracing::warn!(%unit, %error, "a claim is not taken away yet");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use unitfile::{Hash, UnitFile, UnitName};
 
+use crate::fence::Claim;
 use crate::{
     Assignment, Away, Cordon, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord,
     UnitState,
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub admitted: BTreeMap<MachineId, i64>,
     /// The machine of each scheduled unit that is not global.
     pub targets: BTreeMap<UnitName, MachineId>,
+    /// Fenced units, and the machine that may be running each.
+    pub claims: BTreeMap<UnitName, Claim>,
     /// What systemd says, per unit and machine.
     pub states: BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>,
     /// The machine that leads.
@@ -82,6 +85,8 @@ pub enum Event {
     Target(UnitName, Option<MachineId>),
     /// `state/<unit>/<machine>`
     State(UnitName, MachineId, Option<UnitState>),
+    /// `fence/<unit>`
+    Claim(UnitName, Option<Claim>),
     /// `leader`
     Leader(Option<MachineId>),
 }
@@ -162,7 +167,7 @@ impl Event {
             | Event::Admitted(id, _) => Subject::Machine(id.clone()),
             Event::Scheduled(id, unit, _) => Subject::Row(id.clone(), unit.clone()),
             Event::State(unit, id, _) => Subject::State(unit.clone(), id.clone()),
-            Event::Leader(_) => return None,
+            Event::Leader(_) | Event::Claim(..) => return None,
         })
     }
 }
@@ -195,6 +200,7 @@ impl Cluster {
             Event::Admitted(id, since) => set(&mut self.admitted, id, since),
             Event::Target(unit, machine) => set(&mut self.targets, unit, machine),
             Event::State(unit, id, state) => set_nested(&mut self.states, unit, id, state),
+            Event::Claim(unit, claim) => set(&mut self.claims, unit, claim),
             Event::Leader(machine) => self.leader = machine,
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod converge;
+pub mod fence;
 pub mod glob;
 pub mod history;
 pub mod machine;

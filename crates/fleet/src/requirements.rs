@@ -17,7 +17,7 @@ pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
 pub use options::parse_seconds;
 use options::{
-    AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, MAX_PER_MACHINE, MEMORY_RESERVATION,
+    AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, FENCE, MAX_PER_MACHINE, MEMORY_RESERVATION,
     MOVE_DELAY, PREFER, SPREAD, STICKY,
 };
 
@@ -39,7 +39,7 @@ const LEGACY_CONFLICTS: &str = "X-Conflicts";
 /// Before a pattern of `MachineOf=`: every unit that it matches, not any.
 const ALL: &str = "all:";
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     MACHINE_ID,
     MACHINE_OF,
     METADATA,
@@ -56,6 +56,7 @@ const KEYS: [&str; 21] = [
     CPU_RESERVATION,
     STICKY,
     MOVE_DELAY,
+    FENCE,
     LEGACY_MACHINE_ID,
     LEGACY_BOOT_ID,
     LEGACY_MACHINE_OF,
@@ -88,6 +89,8 @@ pub struct Requirements {
     pub sticky: bool,
     /// `MoveDelaySec=`: how long its machine may be gone before it is moved, in seconds.
     pub move_delay: u64,
+    /// `Fence=`: at most one copy, ever: see [`fence`](crate::fence).
+    pub fence: bool,
 }
 
 /// One item of `MachineOf=`.
@@ -161,6 +164,7 @@ impl Requirements {
             reservation: section.reservation(),
             sticky: section.is_set(STICKY),
             move_delay: section.move_delay(),
+            fence: section.is_set(FENCE),
         }
     }
 }

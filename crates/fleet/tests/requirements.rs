@@ -351,6 +351,15 @@ fn what_is_no_value_of_an_option_is_refused_by_name() {
             "MoveDelaySec=soon",
             r#"invalid MoveDelaySec "soon": expected a time such as 90 or 5min"#,
         ),
+        (
+            "Fence=maybe",
+            r#"invalid Fence "maybe": expected yes or no"#,
+        ),
+        ("Fence=yes\nGlobal=true", "Global cannot be used with Fence"),
+        (
+            "Fence=yes\n[Service]\nTimeoutStopSec=infinity",
+            "Fence= needs a finite TimeoutStopSec=",
+        ),
     ] {
         assert_eq!(refused(line), error, "{line}");
     }

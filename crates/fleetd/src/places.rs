@@ -17,6 +17,8 @@ pub struct Places {
     pub socket: PathBuf,
     /// Which units have been launched since the boot.
     pub marks: PathBuf,
+    /// Where systemd looks for units that a reboot takes away.
+    pub runtime_units: PathBuf,
 }
 
 impl Places {
@@ -34,6 +36,7 @@ impl Places {
                 lock: "/run/fleet/fleetd.lock".into(),
                 socket: crate::sockets::DEFAULT_SOCKET.into(),
                 marks: "/run/fleet/launched".into(),
+                runtime_units: "/run/systemd/system".into(),
             });
         }
         let Some(run) = variable("XDG_RUNTIME_DIR") else {
@@ -71,6 +74,7 @@ impl Places {
             lock: run.join("fleet/fleetd.lock"),
             socket: run.join("fleet.sock"),
             marks: run.join("fleet/launched"),
+            runtime_units: run.join("systemd/user"),
         })
     }
 }

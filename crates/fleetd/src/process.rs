@@ -72,6 +72,7 @@ impl Process {
             units: config.units_directory.clone(),
             records: config.state_directory.clone(),
             marks: self.places.marks.clone(),
+            runtime_units: self.places.runtime_units.clone(),
         };
         let parts = Parts {
             config: config.clone(),

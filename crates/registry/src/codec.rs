@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use etcd_client::KeyValue;
 use fleet::cluster::FileRecord;
+use fleet::fence::Claim;
 use fleet::{
     Assignment, Away, Cordon, DesiredState, Event, Machine, MachineId, Resources, UnitRecord,
     UnitState,
@@ -38,6 +39,7 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, Some(assignment(kv)?)),
         Key::Target(unit) => Event::Target(unit, Some(json::<MachineRef>(kv)?.machine()?)),
+        Key::Fence(unit) => Event::Claim(unit, Some(claim(kv)?)),
         Key::State(unit, id) => Event::State(unit, id, Some(json::<StateRow>(kv)?.try_into()?)),
     }))
 }
@@ -58,6 +60,7 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Admitted(id) => Event::Admitted(id, None),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, None),
         Key::Target(unit) => Event::Target(unit, None),
+        Key::Fence(unit) => Event::Claim(unit, None),
         Key::State(unit, id) => Event::State(unit, id, None),
     })
 }
@@ -77,6 +80,17 @@ pub(crate) fn machine(id: MachineId, kv: &KeyValue) -> Result<Machine, Garbage> 
             memory: row.memory,
             cpu: row.cpu,
         },
+    })
+}
+
+/// Reads `fence/<unit>`.
+pub(crate) fn claim(kv: &KeyValue) -> Result<Claim, Garbage> {
+    let row: ClaimRow = json(kv)?;
+    Ok(Claim {
+        machine: MachineId::parse(&row.machine)?,
+        boot_id: row.boot_id,
+        stop: Duration::from_secs(row.stop),
+        revision: kv.mod_revision(),
     })
 }
 
@@ -155,6 +169,15 @@ pub(crate) fn print_admitted(member_since: i64) -> Vec<u8> {
 /// Prints `commit`.
 pub(crate) fn print_commit(row: &CommitRow) -> Vec<u8> {
     print(row)
+}
+
+/// Prints `fence/<unit>`; the time is rounded up to seconds.
+pub(crate) fn print_claim(machine: &Machine, stop: Duration) -> Vec<u8> {
+    print(&ClaimRow {
+        machine: machine.id.to_string(),
+        boot_id: machine.boot_id.clone(),
+        stop: stop.as_secs() + u64::from(stop.subsec_nanos() > 0),
+    })
 }
 
 /// Prints `state/<unit>/<machine>`.
@@ -254,6 +277,14 @@ impl From<AwayRow> for Away {
 #[derive(Serialize, Deserialize)]
 struct MachineRef {
     machine: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClaimRow {
+    machine: String,
+    boot_id: String,
+    /// In seconds after the end of the machine's lease.
+    stop: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -36,7 +36,9 @@ pub struct Committed {
 
 impl Leadership {
     /// Writes changes to the schedule in their order. A change is written whole or not at all, and as many go in one
-    /// transaction as fit. Unit files go at the end, each only if nobody wrote it meanwhile.
+    /// transaction as fit. Two things are out of order: unit files go at the end, each only if nobody wrote it meanwhile;
+    /// and a machine that is dismissed loses its admission first. It may be there again without knowing yet that its lease
+    /// has ended: with its rows gone and its admission left, it would stop what it runs.
     ///
     /// # Errors
     /// [`CommitError::Deposed`] if we do not lead any more; changes of earlier transactions are written then.
@@ -59,8 +61,11 @@ impl Leadership {
             ..Batch::default()
         };
         let mut revision = 0;
-        for (at, change) in changes.iter().enumerate() {
-            let ops = self.ops(change);
+        let dismissed = changes.iter().filter_map(|change| self.dismissal(change));
+        let dismissed = dismissed.map(|ops| (None, ops));
+        let written = changes.iter().enumerate();
+        let written = written.map(|(at, change)| (Some(at), self.ops(change)));
+        for (at, ops) in dismissed.chain(written).collect::<Vec<_>>() {
             if !batch.takes(&ops) {
                 let next = Batch {
                     in_full,
@@ -70,7 +75,7 @@ impl Leadership {
                 revision = self.write(full).await?.unwrap_or(revision);
             }
             batch.add(ops);
-            batch.told.extend(told(at));
+            batch.told.extend(at.map(told).into_iter().flatten());
         }
         revision = self.write(batch).await?.unwrap_or(revision);
         self.collect(changes, revision).await
@@ -163,18 +168,23 @@ impl Leadership {
         Ok(answer.succeeded().then_some(revision))
     }
 
-    /// What a change does to the records; nothing for a file's collection, which has its own transaction.
-    fn ops(&self, change: &Change) -> Vec<Op> {
-        let rows = match change {
-            // rows that no change has named go as well
-            Change::Dismiss { machine } => Some(self.rows_of(machine)),
-            _ => None,
+    /// The end of a machine's admission, if that is what a change is about.
+    fn dismissal(&self, change: &Change) -> Option<Vec<Op>> {
+        let Change::Dismiss { machine } = change else {
+            return None;
         };
-        let named = change
-            .events()
-            .into_iter()
-            .filter_map(|event| self.op(event));
-        rows.into_iter().chain(named).collect()
+        let admission = self.op(Event::Admitted(machine.clone(), None));
+        admission.map(|op| vec![op])
+    }
+
+    /// What a change does to the records in its turn; nothing for a file's collection, which has its own transaction.
+    fn ops(&self, change: &Change) -> Vec<Op> {
+        if let Change::Dismiss { machine } = change {
+            // rows that no change has named
+            return vec![self.rows_of(machine)];
+        }
+        let events = change.events().into_iter();
+        events.filter_map(|event| self.op(event)).collect()
     }
 
     fn op(&self, event: Event) -> Option<Op> {

@@ -15,6 +15,7 @@
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
 //! | `schedule/<machine>/<unit>` | hash, desired state | the leader |
 //! | `target/<unit>` | machine of a unit that is not global | the leader |
+//! | `fence/<unit>` | the machine that may be running a fenced unit | that machine; collected by the leader |
 //! | `state/<unit>/<machine>` | what systemd says; on the machine's lease | that machine |
 //! | `event/<time>-<machine>-<number>` | what has happened, in the transaction that made it happen | the leader, each machine; the oldest are deleted by the leader |
 
@@ -82,6 +83,7 @@ pub(crate) enum Key {
     Admitted(MachineId),
     Scheduled(MachineId, UnitName),
     Target(UnitName),
+    Fence(UnitName),
     State(UnitName, MachineId),
     Event(EventId),
 }
@@ -128,6 +130,7 @@ impl Keys {
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
             Key::Scheduled(id, unit) => format!("{prefix}schedule/{id}/{unit}"),
             Key::Target(unit) => format!("{prefix}target/{unit}"),
+            Key::Fence(unit) => format!("{prefix}fence/{unit}"),
             Key::State(unit, id) => format!("{prefix}state/{unit}/{id}"),
             Key::Event(EventId {
                 time,
@@ -156,6 +159,7 @@ impl Keys {
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
             "schedule" => pair(rest, machine, unit).map(|(id, unit)| Key::Scheduled(id, unit)),
             "target" => unit(rest).map(Key::Target),
+            "fence" => unit(rest).map(Key::Fence),
             "state" => pair(rest, unit, machine).map(|(unit, id)| Key::State(unit, id)),
             "event" => event(rest).map(Key::Event),
             _ => None,
@@ -214,6 +218,11 @@ impl Keys {
     /// A machine's rows of the schedule, without the header.
     pub(crate) fn schedule_rows(&self, id: &MachineId) -> Range {
         Range::prefix(&format!("{}/", self.print(&Key::Admitted(id.clone()))))
+    }
+
+    /// All claims of fenced units.
+    pub(crate) fn fences(&self) -> Range {
+        Range::prefix(&format!("{}fence/", self.prefix))
     }
 
     /// A unit's states on all machines.
@@ -303,6 +312,7 @@ mod tests {
             Key::Admitted(id.clone()),
             Key::Scheduled(id.clone(), unit.clone()),
             Key::Target(unit.clone()),
+            Key::Fence(unit.clone()),
             Key::State(unit, id),
             Key::Event(EventId {
                 time: 1_795_752_503_123,

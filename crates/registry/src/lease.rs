@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::{Error, Membership, Said};
@@ -36,6 +37,12 @@ impl Membership {
         }
     }
 
+    /// When the lease was last renewed: the time just before that was asked for. etcd has it end no earlier than
+    /// [`ttl`](Membership::ttl) after that.
+    pub fn renewals(&self) -> watch::Receiver<Instant> {
+        self.renewed.subscribe()
+    }
+
     /// Ends the membership: the machine's record, its unit states and its leadership go in one event.
     ///
     /// # Errors
@@ -48,12 +55,14 @@ impl Membership {
     async fn renew(&self, interval: Duration, backoff: &mut Backoff) -> Error {
         let etcd = &self.registry.etcd;
         let (turn, server) = etcd.server();
+        let asked = Instant::now();
         let failure = match self
             .in_time(server.call(server.lease().keep_alive(self.lease)))
             .await
         {
             Ok((keeper, answers)) => {
                 backoff.reset();
+                self.renewed.send_replace(asked);
                 self.go_on(interval, keeper, answers).await
             }
             Err(error) => error,
@@ -72,9 +81,11 @@ impl Membership {
         loop {
             self.registry.etcd.touch();
             sleep(interval).await;
+            let asked = Instant::now();
             if let Err(error) = self.in_time(renew_once(&mut keeper, &mut answers)).await {
                 return error;
             }
+            self.renewed.send_replace(asked);
         }
     }
 

@@ -16,10 +16,12 @@
 //! A record that moves keeps its create-revision: the schedule has been valid without a gap, and goes on.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnResponse};
 use fleet::{Machine, MachineId};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use unitfile::UnitName;
 
@@ -44,6 +46,8 @@ pub struct Membership {
     pub ttl: Duration,
     /// Create-revision of the record: what `admitted` in the schedule is compared with.
     pub since: i64,
+    /// When the lease was last renewed; see [`Membership::renewals`].
+    pub(crate) renewed: Arc<watch::Sender<Instant>>,
     /// Units whose states an earlier process of this boot published, and which are still there.
     pub published: BTreeSet<UnitName>,
 }
@@ -124,6 +128,7 @@ impl Registry {
         if info.left < 0 || info.granted != seconds {
             return self.take_over(machine, seconds, holder).await;
         }
+        let asked = Instant::now();
         if !self.etcd.renew(holder.lease).await? {
             return Ok(None);
         }
@@ -134,7 +139,8 @@ impl Registry {
             // it ended just now
             Err(error) if error.is_lease_gone() => Ok(None),
             answer => {
-                let mut membership = self.membership(machine, holder.lease, info.granted, &answer?);
+                let lease = (holder.lease, info.granted, asked);
+                let mut membership = self.membership(machine, lease, &answer?);
                 if let Some(membership) = &mut membership {
                     membership.published = self.units_with_states(&info.keys);
                 }
@@ -198,9 +204,10 @@ impl Registry {
         seconds: i64,
         guard: Compare,
     ) -> Result<Option<Membership>, Error> {
+        let asked = Instant::now();
         let (lease, granted) = self.etcd.grant(seconds).await?;
         let answer = self.write(machine, lease, guard).await?;
-        let membership = self.membership(machine, lease, granted, &answer);
+        let membership = self.membership(machine, (lease, granted, asked), &answer);
         if membership.is_none() {
             self.etcd.revoke(lease).await?;
         }
@@ -226,12 +233,11 @@ impl Registry {
     }
 
     /// The membership, if the record that was read back is the one we wrote. (Where the first attempt's answer
-    /// got lost, the second one's guard fails although the record is ours.)
+    /// got lost, the second one's guard fails although the record is ours.) The lease with its seconds, and when it was asked for.
     fn membership(
         &self,
         machine: &Machine,
-        lease: i64,
-        granted: i64,
+        (lease, granted, asked): (i64, i64, Instant),
         answer: &TxnResponse,
     ) -> Option<Membership> {
         let record = records_of(answer).into_iter().next()?;
@@ -248,6 +254,7 @@ impl Registry {
             lease,
             ttl: seconds(granted),
             since,
+            renewed: Arc::new(watch::Sender::new(asked)),
             published: BTreeSet::new(),
         })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use agent::systemd::{Answer, Changes, Job, Memory, Status, Systemd, SystemdError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use unitfile::UnitName;
 
 /// Passes every call on, once the program is not frozen.
@@ -74,6 +75,10 @@ impl Systemd for Gate {
 
     async fn link(&self, files: &[PathBuf]) -> Result<(), SystemdError> {
         self.pass(self.memory.link(files)).await
+    }
+
+    async fn arm(&self, until: Instant) -> Result<bool, SystemdError> {
+        self.pass(self.memory.arm(until)).await
     }
 
     async fn unit_path(&self) -> Result<Vec<PathBuf>, SystemdError> {

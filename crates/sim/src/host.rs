@@ -162,6 +162,7 @@ impl Host {
             units: self.disk.join("units"),
             records: self.disk.join("records"),
             marks: self.disk.join("marks"),
+            runtime_units: self.disk.join("runtime"),
         }
     }
 

@@ -1,12 +1,16 @@
 //! When leases end, by this member's clock.
 //!
 //! Deadlines are not replicated, as in etcd: a keep-alive costs no commit, and after a start every
-//! lease has its full time to live again.
+//! lease has its full time to live again. So it has when this process did not run for a while (it was
+//! stopped, the machine was suspended): nobody could renew anything meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// A lease that should have ended this long ago tells that this process has not run: the end of a lease wakes it.
+const OVERSLEPT: Duration = Duration::from_millis(500);
 
 /// The deadlines of all leases.
 #[derive(Debug, Default)]
@@ -63,11 +67,21 @@ impl Expiry {
     /// Removes and returns the leases whose time is over. From now on they cannot be renewed.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<i64> {
         let mut due = Vec::new();
+        if self.next().is_some_and(|at| now > at + OVERSLEPT) {
+            self.renew_all(now);
+        }
         while let Some((_, id)) = self.queue.first().copied().filter(|(at, _)| *at <= now) {
             self.remove(id);
             due.push(id);
         }
         due
+    }
+
+    fn renew_all(&mut self, now: Instant) {
+        tracing::warn!("the store did not run for a while: all leases have their full time again");
+        for (id, term) in self.leases.clone() {
+            self.grant(id, term.ttl, now);
+        }
     }
 }
 
@@ -87,8 +101,21 @@ mod tests {
         expiry.grant(2, 3, start);
         assert_eq!(expiry.next(), Some(after(start, 3)));
         assert!(expiry.take_due(after(start, 2)).is_empty());
-        assert_eq!(expiry.take_due(after(start, 6)), [2, 1]);
+        assert_eq!(expiry.take_due(after(start, 3)), [2]);
+        assert_eq!(expiry.take_due(after(start, 5)), [1]);
         assert_eq!(expiry.next(), None);
+    }
+
+    #[test]
+    fn after_a_sleep_all_leases_have_their_full_time() {
+        let start = Instant::now();
+        let mut expiry = Expiry::default();
+        expiry.grant(1, 5, start);
+        expiry.grant(2, 30, start);
+        assert!(expiry.take_due(after(start, 20)).is_empty());
+        assert_eq!(expiry.left(1, after(start, 20)), Some(5));
+        assert_eq!(expiry.left(2, after(start, 20)), Some(30));
+        assert_eq!(expiry.take_due(after(start, 25)), [1]);
     }
 
     #[test]

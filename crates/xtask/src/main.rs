@@ -1,6 +1,7 @@
 //! The developer's commands, as in `cargo xtask test`.
 
 mod bench;
+mod chaos;
 mod demo;
 mod deps;
 mod lab;
@@ -35,6 +36,8 @@ enum Task {
     Test(test::Options),
     /// Clusters in one process, with faults: a seed each, that repeats its run exactly
     Sim(sim::Options),
+    /// Real machines on which one thing after the other goes wrong, in the order of a seed
+    Chaos(chaos::Options),
     /// Real systemd machines on this host, to work with by hand
     Lab(lab::Options),
     /// Install the Debian packages that the other commands need
@@ -57,6 +60,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Sim(options) => sim::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Lab(options) => lab::run(options),
         Task::Deps => deps::ensure(),
     }

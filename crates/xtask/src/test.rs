@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, in order, each announced and timed.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::deps;
+use crate::{chaos, deps};
 
 /// What to leave out.
 #[derive(Args)]
@@ -16,6 +17,13 @@ pub(crate) struct Options {
     #[arg(long)]
     no_lab: bool,
 }
+
+/// All kinds of faults fit in: about 75 s with the machines' boot. It is the same minute each time.
+const A_MINUTE: chaos::Options = chaos::Options {
+    minutes: 1,
+    seed: Some(3),
+    etcd: false,
+};
 
 /// Runs all the checks, up to the first that fails.
 ///
@@ -33,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("== stories: left out (--no-lab)");
     } else {
         step("stories on real machines", stories)?;
+        step("a minute of chaos", || chaos::run(&A_MINUTE))?;
     }
     step("Vagrantfile", vagrant)?;
     println!("== all is well after {:.0?}", start.elapsed());
@@ -79,8 +88,19 @@ fn vagrant() -> Result<()> {
 
 /// Runs cargo on this terminal; it must succeed.
 pub(crate) fn cargo(words: &str) -> Result<()> {
+    run_in_workspace(&mut cargo_command(words))
+}
+
+/// The same, and what it runs finds `value` in its environment.
+pub(crate) fn cargo_with(words: &str, variable: &str, value: &OsStr) -> Result<()> {
+    run_in_workspace(cargo_command(words).env(variable, value))
+}
+
+fn cargo_command(words: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run_in_workspace(Command::new(cargo).args(words.split_ascii_whitespace()))
+    let mut command = Command::new(cargo);
+    command.args(words.split_ascii_whitespace());
+    command
 }
 
 /// Runs a program on this terminal; it must succeed.

@@ -7,6 +7,7 @@ mod care;
 mod conf;
 mod conformance;
 mod examples;
+mod fenced;
 mod kinds;
 mod lab;
 mod life;

@@ -8,9 +8,10 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use unitfile::UnitName;
 use zbus::wire::Type;
-use zbus::{Message, OwnedObjectPath, OwnedVariant};
+use zbus::{DBusError, Message, OwnedObjectPath, OwnedVariant};
 
 use super::link::{self, Bus, Link, MANAGER, MANAGER_PATH, SYSTEMD};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
@@ -23,7 +24,7 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const JOB: &str = "org.freedesktop.systemd1.Job";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// "Replace" a contrary job that is queued, as systemctl does.
-const MODE: &str = "replace";
+pub(super) const MODE: &str = "replace";
 
 /// A systemd on its bus. The connection is made again when it is lost.
 #[derive(Debug)]
@@ -115,6 +116,10 @@ impl Systemd for Dbus {
         Ok(())
     }
 
+    async fn arm(&self, until: Instant) -> Result<bool, SystemdError> {
+        self.arm_timer(until).await
+    }
+
     async fn unit_path(&self) -> Result<Vec<PathBuf>, SystemdError> {
         let path: Vec<String> = self.property(MANAGER_PATH, MANAGER, "UnitPath").await?;
         Ok(path.into_iter().map(PathBuf::from).collect())
@@ -193,7 +198,7 @@ impl Dbus {
         }
     }
 
-    async fn property<T>(
+    pub(super) async fn property<T>(
         &self,
         path: &str,
         interface: &str,
@@ -211,7 +216,7 @@ impl Dbus {
         })
     }
 
-    async fn manager<T>(
+    pub(super) async fn manager<T>(
         &self,
         method: &'static str,
         arguments: &(impl Serialize + Type + Sync),
@@ -273,6 +278,11 @@ impl SystemdError {
                     name: name.to_string(),
                 }
             }
+            // the same, for names of D-Bus itself
+            zbus::Error::FDO(error) if !is_bus_trouble(&error.name()) => SystemdError::Refused {
+                message: error.description().unwrap_or_default().to_owned(),
+                name: error.name().to_string(),
+            },
             source => SystemdError::Away { operation, source },
         }
     }
@@ -334,8 +344,8 @@ impl Drop for JobCall<'_> {
 
 /// A row of `ListUnitsByNames`.
 #[derive(serde::Deserialize, Type)]
-struct UnitRow {
-    name: String,
+pub(super) struct UnitRow {
+    pub(super) name: String,
     _description: String,
     load: String,
     active: String,

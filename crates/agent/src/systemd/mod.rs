@@ -8,18 +8,21 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use unitfile::UnitName;
 
 mod changes;
 mod dbus;
 mod job;
 mod label;
+mod lease;
 mod link;
 mod memory;
 
 pub use changes::{Changed, Changes};
 pub use dbus::{Dbus, OwnJob};
 pub use job::{Job, JobResult};
+pub use lease::LEASE_TARGET;
 pub use link::Bus;
 pub use memory::{Memory, Process};
 
@@ -61,6 +64,10 @@ pub trait Systemd: Send + Sync + 'static {
 
     /// Makes unit files outside of systemd's unit path known to it, until the machine reboots.
     fn link(&self, files: &[PathBuf]) -> impl Answer<()>;
+
+    /// Has systemd stop all units that require [`LEASE_TARGET`] at `until`, by itself, unless it is armed again before. Makes
+    /// that target be there. Tells whether an earlier time has passed, so that they have been stopped, or none was set.
+    fn arm(&self, until: Instant) -> impl Answer<bool>;
 
     /// The directories in which systemd looks for unit files.
     fn unit_path(&self) -> impl Answer<Vec<PathBuf>>;

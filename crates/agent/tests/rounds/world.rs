@@ -9,7 +9,7 @@ use agent::systemd::Memory;
 use agent::{Agent, Directories};
 use fleet::schedule::{Change, Reason};
 use fleet::{Assignment, DesiredState, Machine, MachineId, UnitState};
-use registry::{Expected, Leadership, Membership, Mirror, Registry, UnitWrite};
+use registry::{Claiming, Expected, Leadership, Membership, Mirror, Registry, UnitWrite};
 use store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -51,6 +51,7 @@ impl World {
             units: at("units"),
             records: at("records"),
             marks: at("marks"),
+            runtime_units: at("runtime"),
         };
         let systemd = Memory::boot(&directories.units);
         World {
@@ -140,6 +141,51 @@ impl World {
         let membership = self.registry.join(&machine(), TTL).await.unwrap();
         self.leadership = membership.campaign().await.unwrap().unwrap();
         self.memberships.send_replace(membership);
+    }
+
+    /// Another machine has a unit on its schedule and has claimed it.
+    pub(crate) async fn claimed_elsewhere(&mut self, name: &str, text: &str) -> Membership {
+        let (file, other) = (file(text), MachineId::parse("m2").unwrap());
+        let machine = Machine {
+            id: other.clone(),
+            ..machine()
+        };
+        let member = self.registry.join(&machine, TTL).await.unwrap();
+        let write = write(name, &file, DesiredState::Launched);
+        let assignment = Assignment {
+            hash: write.hash,
+            desired: write.desired,
+        };
+        let assign = Change::Assign {
+            unit: unit(name),
+            machine: other,
+            assignment: assignment.clone(),
+            global: false,
+        };
+        self.registry.put_units(&[write]).await.unwrap();
+        self.commit(vec![assign]).await;
+        let claim = member.claim(&unit(name), &assignment, TTL).await.unwrap();
+        assert!(matches!(claim, Claiming::Held(_)));
+        member
+    }
+
+    /// The record of this machine's claim on a unit goes, without this machine's doing.
+    pub(crate) async fn lose_claim(&mut self, name: &str) {
+        let membership = self.memberships.borrow().clone();
+        membership.release(&unit(name)).await.unwrap();
+    }
+
+    /// Who may be running a fenced unit, and its token.
+    pub(crate) fn claim(&self, name: &str) -> Option<(MachineId, i64)> {
+        let claim = self.mirror.cluster().claims.get(&unit(name))?;
+        Some((claim.machine.clone(), claim.revision))
+    }
+
+    /// Waits until nobody has claimed a unit.
+    pub(crate) async fn until_unclaimed(&mut self, name: &str) {
+        while self.claim(name).is_some() {
+            self.mirror.changed().await;
+        }
     }
 
     /// Waits until what is published of a unit is as wanted.

@@ -7,6 +7,7 @@ use super::{
     ExpressionError, KEYS, LEGACY_METADATA, METADATA, Peer, Requirements, SECTION, Section,
     key_and_value, options,
 };
+use crate::fence::{self, Unfenceable};
 use crate::glob::{self, Pattern};
 
 /// Checks the section of a unit that is being submitted; the first rule that it breaks is the error.
@@ -14,8 +15,8 @@ use crate::glob::{self, Pattern};
 /// The original's rules come first, in its order. Ours follow: what a stored unit may have and the scheduler
 /// ignores, such as a misspelt key, is an error here. A template's specifiers are taken as they stand, since
 /// only its instances tell what they mean.
-pub fn check(name: &UnitName, file: &UnitFile) -> Result<(), Invalid> {
-    let name = Some(name).filter(|name| !name.is_template());
+pub fn check(unit: &UnitName, file: &UnitFile) -> Result<(), Invalid> {
+    let name = Some(unit).filter(|name| !name.is_template());
     let section = Section { file, name };
     let requirements = Requirements::read(&section);
     check_peers(&requirements)?;
@@ -23,7 +24,8 @@ pub fn check(name: &UnitName, file: &UnitFile) -> Result<(), Invalid> {
     check_keys(file)?;
     check_metadata(&section)?;
     check_patterns(&requirements)?;
-    options::check(&section)
+    options::check(&section)?;
+    check_fence(&requirements, unit, file)
 }
 
 /// Why the API refuses an `[X-Fleet]` section.
@@ -65,6 +67,9 @@ pub enum Invalid {
         /// What is wrong with it.
         error: ExpressionError,
     },
+    /// `Fence=` of a unit whose end cannot be sure.
+    #[error(transparent)]
+    Fence(#[from] Unfenceable),
     /// A value that is not what its option takes.
     #[error("invalid {option} {}: expected {expected}", quoted(value))]
     Value {
@@ -109,11 +114,19 @@ fn check_combination(wanted: &Requirements) -> Result<(), Invalid> {
         (wanted.global && named, "Global", "Peers"),
         (wanted.global && replaces, "Global", "Replaces"),
         (conflicts && replaces, "Conflicts", "Replaces"),
+        (wanted.global && wanted.fence, "Global", "Fence"),
     ];
     let mut broken = forbidden.iter().filter(|(broken, ..)| *broken);
     broken
         .next()
         .map_or(Ok(()), |&(_, a, b)| Err(Invalid::Combination(a, b)))
+}
+
+fn check_fence(wanted: &Requirements, unit: &UnitName, file: &UnitFile) -> Result<(), Invalid> {
+    if wanted.fence {
+        fence::stop_time(unit, file)?;
+    }
+    Ok(())
 }
 
 fn check_keys(file: &UnitFile) -> Result<(), Invalid> {

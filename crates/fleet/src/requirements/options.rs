@@ -14,6 +14,7 @@ pub(super) const MEMORY_RESERVATION: &str = "MemoryReservation";
 pub(super) const CPU_RESERVATION: &str = "CPUReservation";
 pub(super) const STICKY: &str = "Sticky";
 pub(super) const MOVE_DELAY: &str = "MoveDelaySec";
+pub(super) const FENCE: &str = "Fence";
 
 /// systemd's own limits, in the order in which they stand for a reservation that is not given.
 const MEMORY_LIMITS: [&str; 2] = ["MemoryHigh", "MemoryMax"];
@@ -121,7 +122,11 @@ pub(super) fn check(section: &Section<'_>) -> Result<(), Invalid> {
     check_values(section, MEMORY_RESERVATION, memory, "a size such as 512M")?;
     check_values(section, CPU_RESERVATION, cpu, "a share such as 50%")?;
     check_values(section, MAX_PER_MACHINE, count, "a number from 1")?;
-    check_values(section, MOVE_DELAY, seconds, "a time such as 90 or 5min")
+    check_values(section, MOVE_DELAY, seconds, "a time such as 90 or 5min")?;
+    for key in [STICKY, FENCE] {
+        check_values(section, key, is_boolean, "yes or no")?;
+    }
+    Ok(())
 }
 
 fn check_weights(section: &Section<'_>, key: &'static str) -> Result<(), Invalid> {
@@ -168,6 +173,11 @@ fn check_values(
             expected,
         })
     })
+}
+
+fn is_boolean(value: &str) -> bool {
+    let no = ["false", "no", "0", "off", "f"];
+    super::is_true(value) || no.contains(&value.to_lowercase().as_str())
 }
 
 /// A time as systemd takes it, in whole seconds: `90`, `5min`, `1h 30min`.

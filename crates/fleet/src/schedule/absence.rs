@@ -64,6 +64,19 @@ fn is_mass(gone: usize, live: usize, terms: &Terms) -> bool {
     gone > 1 && gone * 100 > terms.brake_percent as usize * (live + gone)
 }
 
+/// How many machines have been heard of and have joined anew since their schedule was decided: their leases had ended, too.
+fn lost_and_back(cluster: &Cluster, terms: &Terms) -> usize {
+    let heard = cluster.machines.values();
+    let heard = heard.filter(|machine| !terms.silent.contains(&machine.id));
+    let is_back = |id: &MachineId, since: i64| {
+        let decided = cluster.admitted.get(id);
+        decided.is_some_and(|decided| *decided != since)
+    };
+    heard
+        .filter(|machine| is_back(&machine.id, machine.member_since))
+        .count()
+}
+
 /// One machine that is away, or leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Absence {
@@ -151,6 +164,14 @@ impl Absences {
         // several went together, and some of them are back
         let reunion = cluster.away.values().filter(|away| away.massive).count() > 1;
         absences.brake(mass, reunion);
+        let back = match absences.all.is_empty() {
+            true => 0,
+            false => lost_and_back(cluster, terms),
+        };
+        let unwell = silent + back;
+        if !mass && absences.is_mass(unwell, cluster.machines.len() - unwell, terms) {
+            absences.expect_others();
+        }
         absences
     }
 
@@ -160,6 +181,14 @@ impl Absences {
         let gone = gone.filter(|absence| absence.is_recent(self.now) || absence.is_massive());
         let gone = gone.count();
         gone > 0 && is_mass(gone + silent, live, terms)
+    }
+
+    /// Many went together, and enough of them are back before anybody has seen that: the others have time to follow.
+    fn expect_others(&mut self) {
+        let until = self.now + REUNION;
+        let now = self.now;
+        let others = self.all.iter_mut().filter(|absence| absence.is_recent(now));
+        others.for_each(|absence| absence.away.until = absence.away.until.or(Some(until)));
     }
 
     /// Marks the machines that went together for as long as they are too many.

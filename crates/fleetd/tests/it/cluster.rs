@@ -105,6 +105,7 @@ impl Host {
                 units: root.join("units"),
                 records: root.join("records"),
                 marks: root.join("marks"),
+                runtime_units: root.join("runtime"),
             },
             listeners: sockets::listeners(&self.socket()).await.unwrap(),
         };

@@ -23,6 +23,7 @@ macro_rules! on_both {
 
 mod committing;
 mod connecting;
+mod fencing;
 mod garbage;
 mod joining;
 mod leading;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::test;
+use crate::{deps, test};
 
 /// The cluster to simulate.
 #[derive(Args)]
@@ -25,7 +25,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         units,
         lost,
     } = options;
-    test::cargo(&format!(
-        "bench --quiet --package fleetd --bench scale -- {machines} {units} {lost}"
-    ))
+    deps::ensure()?;
+    test::cargo("build --quiet --release --package fleetctl")?;
+    let fleetctl = test::target().join("release/fleetctl");
+    let words =
+        format!("bench --quiet --package fleetd --bench scale -- {machines} {units} {lost}");
+    test::cargo_with(&words, "FLEETCTL", fleetctl.as_os_str())
 }

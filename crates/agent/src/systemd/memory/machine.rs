@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fleet::Requirements;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use unitfile::{UnitFile, UnitName};
@@ -19,6 +20,8 @@ pub(super) struct Machine {
     pub(super) orders: Vec<String>,
     pub(super) links: BTreeSet<PathBuf>,
     pub(super) linked: Vec<PathBuf>,
+    /// When fenced units are stopped.
+    pub(super) armed: Option<Instant>,
     units: BTreeMap<UnitName, Unit>,
     turns: u64,
 }
@@ -60,6 +63,7 @@ impl Machine {
             orders: Vec::new(),
             links: BTreeSet::new(),
             linked: Vec::new(),
+            armed: None,
             units: BTreeMap::new(),
             turns: 0,
         }
@@ -192,6 +196,15 @@ impl Machine {
         let up = self.units.iter().filter(|(_, unit)| unit.is_up());
         up.map(|(name, unit)| (name.clone(), unit.process))
             .collect()
+    }
+
+    /// The units that are up and that say `Fence=yes` in their files.
+    pub(super) fn fenced(&self) -> Vec<UnitName> {
+        let up = self.units.iter().filter(|(_, unit)| unit.is_up());
+        let fenced = up.filter(|(name, unit)| {
+            parse(&unit.text).is_some_and(|file| Requirements::of(name, &file).fence)
+        });
+        fenced.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whoever waits for the end of a job will not hear of it.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use unitfile::UnitName;
 
 pub use self::machine::Process;
@@ -116,6 +117,24 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Stops the fenced units, unless it has been armed for another time since.
+    fn lease_ends(&self, armed: Instant) {
+        let mut machine = self.machine();
+        if machine.armed != Some(armed) {
+            return;
+        }
+        machine.armed = None;
+        for name in machine.fenced() {
+            let (end, _) = Job::new();
+            if let Some((turn, after)) = machine.stop(&name, end) {
+                self.end_later(&name, turn, after);
+                self.changes.note(name);
+            }
+        }
+    }
+}
+
 type Answered<T> = Result<T, SystemdError>;
 
 impl Systemd for Memory {
@@ -185,6 +204,16 @@ impl Systemd for Memory {
     async fn link(&self, files: &[PathBuf]) -> Answered<()> {
         self.reach("link")?.linked.extend_from_slice(files);
         Ok(())
+    }
+
+    async fn arm(&self, until: Instant) -> Answered<bool> {
+        let before = self.reach("arm")?.armed.replace(until);
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            this.lease_ends(until);
+        });
+        Ok(before.is_none())
     }
 
     async fn unit_path(&self) -> Answered<Vec<PathBuf>> {

@@ -1,0 +1,100 @@
+//! What fenced units have beside their files: what binds them to the machine's lease, and their fencing token.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use fleet::fence::{STOP_TIMEOUT, stop_timeout};
+use fleet::{Requirements, requirements};
+use unitfile::{UnitFile, UnitName};
+
+use super::{FileError, UnitFiles, failed, remove};
+use crate::systemd::LEASE_TARGET;
+
+const DROP_IN: &str = "50-fleet-fence.conf";
+/// systemd takes no notice of it among the drop-ins; they name it.
+const TOKEN: &str = "fleet-fence.env";
+
+impl UnitFiles {
+    /// The unit's file, if the unit is fenced.
+    pub(crate) fn fenced(&self, name: &UnitName) -> Option<UnitFile> {
+        let bytes = fs::read(self.path(name)).ok()?;
+        // most are not, and to parse them all would cost
+        let section = requirements::SECTION.as_bytes();
+        if !bytes.windows(section.len()).any(|part| part == section) {
+            return None;
+        }
+        let file = UnitFile::parse(&bytes).ok()?;
+        Requirements::of(name, &file).fence.then_some(file)
+    }
+
+    /// Binds a unit to the machine's lease and tells it its fencing token. Whether systemd must read that anew.
+    pub(crate) fn fence(
+        &self,
+        name: &UnitName,
+        file: &UnitFile,
+        token: i64,
+    ) -> Result<bool, FileError> {
+        let folder = self.drop_ins(name);
+        fs::create_dir_all(&folder).or_else(failed("creating directory", &folder))?;
+        let token = format!("FLEET_FENCING_TOKEN={token}\n");
+        self.keep(&folder.join(TOKEN), &token)?;
+        self.keep(&folder.join(DROP_IN), &self.drop_in(name, file))
+    }
+
+    /// Makes the target that stands for the machine's lease. Whether systemd must read that anew.
+    pub(crate) fn lease_target(&self) -> Result<bool, FileError> {
+        self.keep(&self.directories.runtime_units.join(LEASE_TARGET), TARGET)
+    }
+
+    /// Nobody starts the unit from here on, be it by hand: its token is gone.
+    pub(crate) fn take_token(&self, name: &UnitName) -> Result<(), FileError> {
+        remove(&self.drop_ins(name).join(TOKEN))
+    }
+
+    /// Takes away all that a fenced unit has beside its file.
+    pub(crate) fn unfence(&self, name: &UnitName) -> Result<(), FileError> {
+        let folder = self.drop_ins(name);
+        if !folder.join(DROP_IN).exists() {
+            return Ok(());
+        }
+        self.take_token(name)?;
+        remove(&folder.join(DROP_IN))?;
+        match fs::remove_dir(&folder) {
+            // somebody else has a drop-in there
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => removed.or_else(failed("removing directory", &folder)),
+        }
+    }
+
+    /// Whether it was another text before.
+    fn keep(&self, path: &std::path::Path, text: &str) -> Result<bool, FileError> {
+        if fs::read_to_string(path).is_ok_and(|there| there == text) {
+            return Ok(false);
+        }
+        self.put(path, text)?;
+        Ok(true)
+    }
+
+    fn drop_in(&self, name: &UnitName, file: &UnitFile) -> String {
+        let token = self.drop_ins(name).join(TOKEN);
+        // '%' begins a specifier
+        let token = token.display().to_string().replace('%', "%%");
+        let silent = stop_timeout(file) == Some(STOP_TIMEOUT);
+        let timeout = match silent {
+            true => format!("TimeoutStopSec={}\n", STOP_TIMEOUT.as_secs()),
+            false => String::new(),
+        };
+        format!(
+            "# fleet's, because of Fence=yes: gone with the machine's lease\n[Unit]\nRequisite={LEASE_TARGET}\n\
+             After={LEASE_TARGET}\n[Service]\nEnvironmentFile={token}\n{timeout}"
+        )
+    }
+
+    fn drop_ins(&self, name: &UnitName) -> PathBuf {
+        self.directories.runtime_units.join(format!("{name}.d"))
+    }
+}
+
+const TARGET: &str = "# fleet's: there as long as the lease of this machine is\n[Unit]\n\
+                      Description=The lease of this machine in its fleet\n";

@@ -1,0 +1,161 @@
+//! Who may run a fenced unit.
+
+use std::time::Duration;
+
+use fleet::fence::Vigil;
+use fleet::schedule::{Change, Reason};
+use registry::{Claiming, Expected, MemberError};
+
+use crate::sample::{TTL, assign, file, id, join, launched, lead, machine, unit, write};
+use crate::server::Server;
+
+const STOP: Duration = Duration::from_secs(7);
+
+on_both!(
+    a_unit_is_claimed_by_one_machine_at_a_time,
+    a_unit_that_is_not_on_the_schedule_is_not_claimed,
+    a_claim_of_an_earlier_boot_is_taken_over,
+    a_claim_lapses_when_its_machine_is_gone_for_long_enough,
+    a_machine_that_came_back_keeps_its_claim,
+);
+
+async fn a_unit_is_claimed_by_one_machine_at_a_time(server: Server) {
+    let registry = server.registry().await;
+    let (one, two) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let mut leader = lead(&one).await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    leader
+        .commit(&[assign("db.service", "m1", hash)])
+        .await
+        .unwrap();
+    let Claiming::Held(first) = one.claim(&db, &launched(hash), STOP).await.unwrap() else {
+        panic!("it is ours");
+    };
+    // as after a restart of fleetd
+    assert_eq!(
+        one.claim(&db, &launched(hash), STOP).await.unwrap(),
+        Claiming::Held(first)
+    );
+    assert_eq!(one.claims().await.unwrap()[&db], first);
+
+    let moves = Change::Move {
+        unit: db.clone(),
+        from: id("m1"),
+        to: id("m2"),
+        assignment: launched(hash),
+        reason: Reason::NotWanted,
+    };
+    leader.commit(&[moves]).await.unwrap();
+    let waits = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert_eq!(waits, Claiming::HeldBy(id("m1")));
+    // not theirs to give back
+    two.release(&db).await.unwrap();
+    assert_eq!(two.claim(&db, &launched(hash), STOP).await.unwrap(), waits);
+    one.release(&db).await.unwrap();
+    let Claiming::Held(second) = two.claim(&db, &launched(hash), STOP).await.unwrap() else {
+        panic!("nobody has it");
+    };
+    assert!(second > first);
+}
+
+async fn a_unit_that_is_not_on_the_schedule_is_not_claimed(server: Server) {
+    let registry = server.registry().await;
+    let one = join(&registry, "m1").await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert_eq!(claim, Claiming::NotOurs);
+    registry
+        .put_units(&[write("db.service", &file("db"), Expected::Absent)])
+        .await
+        .unwrap();
+    let mut leader = lead(&one).await;
+    leader
+        .commit(&[assign("db.service", "m1", file("other").hash())])
+        .await
+        .unwrap();
+    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert_eq!(claim, Claiming::NotOurs, "another file is");
+    one.leave().await.unwrap();
+    let claim = one.claim(&db, &launched(file("other").hash()), STOP).await;
+    assert!(matches!(claim, Err(MemberError::NotMember(_))), "{claim:?}");
+}
+
+async fn a_claim_of_an_earlier_boot_is_taken_over(server: Server) {
+    let registry = server.registry().await;
+    let one = join(&registry, "m1").await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    lead(&one)
+        .await
+        .commit(&[assign("db.service", "m1", hash)])
+        .await
+        .unwrap();
+    let before = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    one.leave().await.unwrap();
+    let booted = registry.join(&machine("m1", "boot-2"), TTL).await.unwrap();
+    assert!(booted.claims().await.unwrap().is_empty());
+    let after = booted.claim(&db, &launched(hash), STOP).await.unwrap();
+    let (Claiming::Held(before), Claiming::Held(after)) = (before, after) else {
+        panic!("both are ours");
+    };
+    assert!(after > before);
+}
+
+async fn a_claim_lapses_when_its_machine_is_gone_for_long_enough(server: Server) {
+    let registry = server.registry().await;
+    let (one, two) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let mut leader = lead(&one).await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    leader
+        .commit(&[assign("db.service", "m2", hash)])
+        .await
+        .unwrap();
+    two.claim(&db, &launched(hash), STOP).await.unwrap();
+    let mut mirror = registry.mirror().await;
+    let mut vigil = Vigil::default();
+    let start = Duration::from_secs(1000);
+    assert!(vigil.lapsed(mirror.cluster(), start).is_empty());
+    assert_eq!(vigil.next(), None);
+
+    two.leave().await.unwrap();
+    while mirror.cluster().machines.contains_key("m2") {
+        mirror.changed().await;
+    }
+    let seen = start + Duration::from_secs(100);
+    assert!(
+        vigil.lapsed(mirror.cluster(), seen).is_empty(),
+        "it may run still"
+    );
+    assert_eq!(vigil.next(), Some(seen + STOP));
+    let lapsed = vigil.lapsed(mirror.cluster(), seen + STOP);
+    let [(name, claim)] = &lapsed[..] else {
+        panic!("{lapsed:?}");
+    };
+    leader.lapse(name, claim).await.unwrap();
+    while mirror.cluster().claims.contains_key(&db) {
+        mirror.changed().await;
+    }
+}
+
+async fn a_machine_that_came_back_keeps_its_claim(server: Server) {
+    let registry = server.registry().await;
+    let (one, two) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let mut leader = lead(&one).await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    leader
+        .commit(&[assign("db.service", "m2", hash)])
+        .await
+        .unwrap();
+    two.claim(&db, &launched(hash), STOP).await.unwrap();
+    two.leave().await.unwrap();
+    let picture = registry.mirror().await.cluster().clone();
+    let mut vigil = Vigil::default();
+    vigil.lapsed(&picture, Duration::ZERO);
+    let lapsed = vigil.lapsed(&picture, STOP);
+    assert_eq!(lapsed.len(), 1);
+    // the picture is old by now
+    let back = join(&registry, "m2").await;
+    for (unit, claim) in &lapsed {
+        leader.lapse(unit, claim).await.unwrap();
+    }
+    assert!(back.claims().await.unwrap().contains_key(&db));
+}

@@ -1,0 +1,117 @@
+//! Units of which there is at most one copy, ever. All machines share the host's monotonic clock: it is the witness.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::Cluster;
+use nix::sys::signal::Signal;
+
+use crate::told::{TTL, stories};
+
+/// It writes down when it is gone, by the host's monotonic clock.
+const DB: &str = "[Service]\nExecStart=/bin/sleep infinity\nExecStopPost=/bin/cp /proc/uptime /root/down\n\
+                  TimeoutStopSec=1\n[X-Fleet]\nFence=yes\n";
+
+/// When the unit's process began on a machine, in seconds of the host's monotonic clock.
+fn begun(cluster: &Cluster, machine: &str) -> Result<f64> {
+    let machine = cluster.machine(machine)?;
+    let begun = machine.property("db.service", "ExecMainStartTimestampMonotonic")?;
+    Ok(begun.parse::<f64>().with_context(|| format!("{begun:?}"))? / 1e6)
+}
+
+/// When it was gone there.
+fn down(cluster: &Cluster, machine: &str) -> Result<f64> {
+    let uptime = cluster.machine(machine)?.read(["cat", "/root/down"])?;
+    let seconds = uptime.split_whitespace().next().context("no time")?;
+    Ok(seconds.parse()?)
+}
+
+fn token(cluster: &Cluster, machine: &str) -> Result<u64> {
+    let pid = cluster.machine(machine)?.main_pid("db.service")?;
+    let environment = cluster
+        .machine(machine)?
+        .read(["cat", &format!("/proc/{pid}/environ")])?;
+    let mut variables = environment.split('\0');
+    let token = variables.find_map(|variable| variable.strip_prefix("FLEET_FENCING_TOKEN="));
+    Ok(token.context("no token")?.parse()?)
+}
+
+/// Waits until the unit runs on another machine than `victim`, and checks that it was down there before.
+fn moves_without_overlap(cluster: &Cluster, victim: &str) -> Result<String> {
+    let home = cluster.wait_where("db.service", "runs elsewhere", |rows| match rows {
+        [row] if row.machine != victim && row.active == "active" => Some(row.machine.clone()),
+        _ => None,
+    })?;
+    let (down, begun) = (down(cluster, victim)?, begun(cluster, &home)?);
+    ensure!(
+        down < begun,
+        "it was down on {victim} at {down} s, and began on {home} at {begun} s"
+    );
+    Ok(home)
+}
+
+stories! {
+    a_fenced_unit_never_runs_twice(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        // the store's machine stays out of it
+        let first = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {first}"))?;
+        cluster.start("db.service", DB)?;
+        cluster.start("other.service", "[Service]\nExecStart=/bin/sleep infinity\n")?;
+        let victim = cluster.wait_active("db.service")?;
+        let before = token(cluster, &victim)?;
+
+        // fleetd is restarted, and killed: nobody notices
+        let pid = cluster.machine(&victim)?.main_pid("db.service")?;
+        cluster.machine(&victim)?.read(["systemctl", "restart", "fleet.service"])?;
+        cluster.wait_for_members(3)?;
+        cluster.machine(&victim)?.signal("fleetd", Signal::SIGKILL)?;
+        cluster.wait_for_members(3)?;
+        std::thread::sleep(TTL);
+        ensure!(cluster.machine(&victim)?.main_pid("db.service")? == pid, "a restart of fleetd touched it");
+
+        // frozen
+        cluster.machine(&victim)?.freeze("fleetd")?;
+        let home = moves_without_overlap(cluster, &victim)?;
+        let after = token(cluster, &home)?;
+        ensure!(after > before, "the token was {before}, is {after}");
+        cluster.machine(&victim)?.thaw("fleetd")?;
+        cluster.wait_for_members(3)?;
+        let by_hand = cluster.machine(&victim)?.run(["systemctl", "start", "db.service"])?;
+        ensure!(!by_hand.status.success(), "it could be started by hand on {victim}");
+
+        // cut off
+        cluster.machine(&home)?.cut()?;
+        let third = moves_without_overlap(cluster, &home)?;
+        cluster.machine(&home)?.heal()?;
+        cluster.wait_for_members(3)?;
+
+        // moved by an operator
+        let to = cluster.machine(&home)?.id().to_owned();
+        cluster.fleetctl(&format!("move db.service {to}"))?;
+        ensure!(moves_without_overlap(cluster, &third)? == home);
+        Ok(())
+    }
+
+    a_fenced_unit_stops_with_the_control_plane_and_comes_back_with_it(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let first = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {first}"))?;
+        cluster.start("db.service", DB)?;
+        cluster.start("other.service", "[Service]\nExecStart=/bin/sleep infinity\n")?;
+        let home = cluster.wait_active("db.service")?;
+        let pid = cluster.machine(&home)?.main_pid("other.service")?;
+        cluster.machine(&home)?.cut()?;
+        integration::wait_for("the fenced unit to be stopped", TTL + Duration::from_secs(5), || {
+            match cluster.machine(&home).and_then(|machine| machine.property("db.service", "ActiveState")) {
+                Ok(state) if state == "inactive" => Ok(()),
+                Ok(state) => Err(state),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        })?;
+        cluster.machine(&home)?.heal()?;
+        ensure!(cluster.wait_active("db.service")? == home);
+        ensure!(cluster.machine(&home)?.main_pid("other.service")? == pid, "a bystander was touched");
+        Ok(())
+    }
+}

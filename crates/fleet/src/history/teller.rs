@@ -87,6 +87,10 @@ impl Known {
             return Some((What::Failed, problem.to_owned()));
         }
         let phase = Phase::of(state)?;
+        if phase == Phase::Failed && !problem.is_empty() {
+            // the end of its job was told, and is seen in its state only now
+            return None;
+        }
         let what = self.what(phase, state)?;
         Some((what, state.map_or_else(String::new, said)))
     }

@@ -75,6 +75,23 @@ fn one_failure_is_told_once() {
 }
 
 #[test]
+fn one_failure_is_told_once_though_its_state_comes_late() {
+    let states = [
+        ("activating start launched starting", ""),
+        (
+            "activating start launched starting",
+            "start job failed: failed",
+        ),
+        ("failed failed launched", "start job failed: failed"),
+        ("inactive dead loaded", ""),
+        ("inactive dead launched starting", ""),
+        ("failed failed launched", "start job failed: failed"),
+    ];
+    let failed = "failed start job failed: failed";
+    assert_eq!(told(&states), [failed, "stopped inactive (dead)", failed]);
+}
+
+#[test]
 fn a_unit_that_fails_later() {
     let states = [
         ("active running launched", ""),

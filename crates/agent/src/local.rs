@@ -33,6 +33,8 @@ pub(crate) struct Local {
     ordered: Option<Assignment>,
     /// Started after systemd said it last: it may be up by now.
     may_be_up: bool,
+    /// systemd was asked to stop it, and has not said that it did.
+    stop_ordered: bool,
     /// systemd took an order to start it, and how that ended has not been heard.
     start_job: bool,
     /// What went wrong with the last order; empty if nothing did.
@@ -116,9 +118,14 @@ impl Local {
         self.ordered = assignment.cloned();
     }
 
+    /// The order is to stop it.
+    pub(crate) fn stop_ordered(&mut self) {
+        self.stop_ordered = true;
+    }
+
     /// It is down, by an order of ours.
     pub(crate) fn stopped(&mut self, status: Status) {
-        (self.launched, self.start_job) = (false, false);
+        (self.launched, self.start_job, self.stop_ordered) = (false, false, false);
         self.look(status);
         self.start_problem.clear();
         self.succeeded();
@@ -127,6 +134,7 @@ impl Local {
     /// systemd took the order to start it.
     pub(crate) fn started(&mut self) {
         (self.launched, self.may_be_up, self.start_job) = (true, true, true);
+        self.stop_ordered = false;
         self.succeeded();
     }
 
@@ -203,6 +211,15 @@ impl Local {
         self.may_be_up = false;
         self.status = Some(status);
         self.is_up() != before
+    }
+
+    /// Whether it is down by an order of ours whose end was not heard. From now on it counts as stopped.
+    pub(crate) fn was_stopped(&mut self) -> bool {
+        let stopped = self.stop_ordered && !self.busy && !self.is_up();
+        if stopped {
+            (self.launched, self.start_job, self.stop_ordered) = (false, false, false);
+        }
+        stopped
     }
 
     /// What to publish; nothing while nothing is known.

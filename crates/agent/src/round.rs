@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use unitfile::UnitName;
 
 use crate::batch::{Batch, Prepared};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::local::Local;
 use crate::orders::{self, News};
 use crate::systemd::{Changed, Status, Systemd};
@@ -110,6 +110,7 @@ impl<S: Systemd> Rounds<S> {
     /// Gives the orders that are due.
     fn act(&mut self) {
         self.take_schedule();
+        self.take_stopped();
         self.take_fallen();
         self.leave_fences();
         let round = self.round();
@@ -139,6 +140,9 @@ impl<S: Systemd> Rounds<S> {
     fn stop(&mut self, names: Vec<UnitName>) {
         for name in &names {
             self.order(name);
+            if let Some(local) = self.units.get_mut(name) {
+                local.stop_ordered();
+            }
         }
         let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
         self.orders.spawn(async move {
@@ -266,6 +270,17 @@ impl<S: Systemd> Rounds<S> {
         let states = self.agent.look(&names).await;
         self.next_look = Instant::now() + GATHER;
         self.take_states(states)
+    }
+
+    /// Units that went down by orders of ours while systemd could not tell us so.
+    fn take_stopped(&mut self) {
+        for (name, local) in &mut self.units {
+            if local.was_stopped()
+                && let Err(error) = self.agent.files.unmark(name)
+            {
+                tracing::warn!(unit = %name, error = %chain(&error), "a mark is not removed");
+            }
+        }
     }
 
     fn take_states(&mut self, states: BTreeMap<UnitName, Status>) -> bool {

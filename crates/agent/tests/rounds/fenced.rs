@@ -10,12 +10,6 @@ fn fenced() -> String {
     format!("{SLEEPS}TimeoutStopSec=5\n[X-Fleet]\nFence=yes\n")
 }
 
-async fn until_up(on: &World, name: &str) {
-    while !on.systemd.processes().contains_key(&unit(name)) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_fenced_unit_is_claimed_before_it_starts_and_given_back_when_it_is_down() {
     let mut on = World::at_work().await;
@@ -81,7 +75,7 @@ async fn a_fenced_unit_goes_with_the_lease_and_comes_back_with_it() {
     let left = on.systemd.processes();
     assert_eq!(left.keys().collect::<Vec<_>>(), [&unit("web.service")]);
     on.rejoin().await;
-    until_up(&on, "db.service").await;
+    on.until_up("db.service").await;
     let after = on.systemd.processes();
     assert_eq!(after[&unit("web.service")], before[&unit("web.service")]);
     assert_ne!(after[&unit("db.service")], before[&unit("db.service")]);
@@ -113,7 +107,7 @@ async fn what_was_stopped_while_the_agent_was_dead_is_started_again() {
     assert!(on.systemd.processes().is_empty());
     on.rejoin().await;
     on.restart_agent().await;
-    until_up(&on, "db.service").await;
+    on.until_up("db.service").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fenced;
+mod unheard;
 mod world;
 
 use std::time::Duration;

@@ -221,6 +221,17 @@ impl World {
         self.until(name, up).await
     }
 
+    /// Waits until a unit runs, by systemd's own word.
+    pub(crate) async fn until_up(&self, name: &str) {
+        let waiting = async {
+            while !self.systemd.processes().contains_key(&unit(name)) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let up = tokio::time::timeout(PATIENCE, waiting).await;
+        up.unwrap_or_else(|_| panic!("{name} does not run"));
+    }
+
     /// Waits until systemd was asked to start a unit, and that is published.
     pub(crate) async fn until_launched(&mut self, name: &str) -> UnitState {
         self.until(name, |state| state.current == DesiredState::Launched)

@@ -1,0 +1,22 @@
+//! Orders whose end nobody hears of, because the connection to systemd is lost.
+
+use std::time::Duration;
+
+use crate::world::{SLOW_TO_STOP, World};
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_again_while_its_stop_is_not_heard_of_is_started_again() {
+    let mut on = World::at_work().await;
+    on.launch(&[("slow.service", SLOW_TO_STOP)]).await;
+    on.until_running("slow.service").await;
+    let before = on.systemd.processes();
+    on.unassign(&["slow.service"]).await;
+    on.until_active("slow.service", "deactivating").await;
+    on.systemd.set_away(true);
+    on.launch(&[("slow.service", SLOW_TO_STOP)]).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    on.systemd.set_away(false);
+    on.until_up("slow.service").await;
+    assert_ne!(on.systemd.processes(), before);
+    on.until_running("slow.service").await;
+}

@@ -17,6 +17,7 @@ mod orders;
 mod outbox;
 mod round;
 mod run;
+mod story;
 pub mod systemd;
 
 pub use agent::{Agent, AgentError, Counters};

@@ -67,6 +67,7 @@ impl<S: Systemd> Rounds<S> {
         tracing::info!(units = names.len(), "adopting what is there");
         let states = agent.look(&names).await;
         rounds.take_states(states);
+        agent.outbox.adopted();
         rounds.recover_fence();
         Ok(rounds)
     }

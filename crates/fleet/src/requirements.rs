@@ -15,7 +15,7 @@ use crate::Resources;
 pub use check::{Invalid, check};
 pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
-pub(crate) use options::parse_seconds;
+pub use options::parse_seconds;
 use options::{
     AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, FENCE, MAX_PER_MACHINE, MEMORY_RESERVATION,
     MOVE_DELAY, PREFER, RESCHEDULE_AFTER, SPREAD, STICKY,

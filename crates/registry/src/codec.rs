@@ -35,7 +35,7 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Forgotten(id) => Event::Forgotten(id, true),
         Key::Move(unit) => Event::Move(unit, Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
-        Key::Commit => return Ok(None),
+        Key::Commit | Key::Event(_) => return Ok(None),
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, Some(assignment(kv)?)),
         Key::Target(unit) => Event::Target(unit, Some(json::<MachineRef>(kv)?.machine()?)),
@@ -57,7 +57,7 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Forgotten(id) => Event::Forgotten(id, false),
         Key::Move(unit) => Event::Move(unit, None),
         Key::Leader => Event::Leader(None),
-        Key::Commit => return None,
+        Key::Commit | Key::Event(_) => return None,
         Key::Admitted(id) => Event::Admitted(id, None),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, None),
         Key::Target(unit) => Event::Target(unit, None),
@@ -405,11 +405,11 @@ fn assignment(kv: &KeyValue) -> Result<Assignment, Garbage> {
     Ok(Assignment { hash, desired })
 }
 
-fn json<'a, T: Deserialize<'a>>(kv: &'a KeyValue) -> Result<T, Garbage> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(kv: &'a KeyValue) -> Result<T, Garbage> {
     Ok(serde_json::from_slice(kv.value())?)
 }
 
-fn print<T: Serialize>(row: &T) -> Vec<u8> {
-    // rows are structs of strings, numbers and maps with string keys: printing them cannot fail
+pub(crate) fn print<T: Serialize>(row: &T) -> Vec<u8> {
+    // rows are structs, or lists of them, of strings, numbers and maps with string keys: printing them cannot fail
     serde_json::to_vec(row).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use etcd_client::{EventType, GetOptions, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,10 +17,9 @@ use crate::Said;
 use crate::backoff::Backoff;
 use crate::etcd::Etcd;
 use crate::keys::Range;
+use crate::list::list;
 use crate::server::Server;
 
-/// Records in one page of a list.
-const PAGE: i64 = 10_000;
 /// Watch responses that wait for a reader who is busy.
 const QUEUE: usize = 64;
 /// The longest pause between attempts to come back.
@@ -56,15 +55,31 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
+    /// Lists a range, and tells of its changes then.
     pub(crate) fn start(etcd: Arc<Etcd>, range: Range) -> Self {
+        Follow::begin(etcd, vec![range.clone()], range, 0)
+    }
+
+    /// Lists some ranges, and tells then of the changes in all of `range`, which has them within it.
+    pub(crate) fn parts(etcd: Arc<Etcd>, parts: Vec<Range>, range: Range) -> Self {
+        Follow::begin(etcd, parts, range, 0)
+    }
+
+    /// Tells of the changes in a range after a revision. It is listed only if they are not to be had any more.
+    pub(crate) fn after(etcd: Arc<Etcd>, range: Range, revision: i64) -> Self {
+        Follow::begin(etcd, vec![range.clone()], range, revision + 1)
+    }
+
+    fn begin(etcd: Arc<Etcd>, parts: Vec<Range>, range: Range, next: i64) -> Self {
         let (news, updates) = mpsc::channel(QUEUE);
         let current = Arc::new(AtomicBool::new(false));
         let follower = Follower {
             etcd,
+            parts,
             range,
             news,
             current: current.clone(),
-            next: 0,
+            next,
             told: false,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(follower.run()));
@@ -100,6 +115,9 @@ impl Follow {
 
 struct Follower {
     etcd: Arc<Etcd>,
+    /// What is listed.
+    parts: Vec<Range>,
+    /// What is watched.
     range: Range,
     news: mpsc::Sender<Update>,
     current: Arc<AtomicBool>,
@@ -123,6 +141,9 @@ const WATCHING: &str = "watching the registry";
 
 impl Follower {
     async fn run(mut self) {
+        if self.next > 0 && !self.watch().await {
+            return;
+        }
         while self.list().await && self.watch().await {}
     }
 
@@ -130,7 +151,7 @@ impl Follower {
     async fn list(&mut self) -> bool {
         let mut backoff = coming_back();
         loop {
-            match list(&self.etcd, &self.range).await {
+            match list(&self.etcd, &self.parts).await {
                 Ok((revision, records)) => {
                     self.next = revision + 1;
                     return self.tell(Update::Reset { revision, records }).await;
@@ -302,35 +323,6 @@ fn record_event(event: &etcd_client::Event) -> Option<RecordEvent> {
     })
 }
 
-/// All records of a range at one revision, read page by page.
-pub(crate) async fn list(etcd: &Etcd, range: &Range) -> Result<(i64, Vec<KeyValue>), Error> {
-    loop {
-        match list_once(etcd, range).await {
-            // the pages' revision was compacted away between two of them
-            Err(error) if error.is_compacted() => {}
-            other => return other,
-        }
-    }
-}
-
-async fn list_once(etcd: &Etcd, range: &Range) -> Result<(i64, Vec<KeyValue>), Error> {
-    let mut rest = range.clone();
-    let mut records = Vec::new();
-    let mut revision = 0;
-    loop {
-        let options = GetOptions::new().with_limit(PAGE).with_revision(revision);
-        let mut page = etcd.range("listing the registry", &rest, options).await?;
-        if revision == 0 {
-            revision = page.header().map_or(0, |header| header.revision());
-        }
-        records.append(&mut page.take_kvs());
-        match records.last() {
-            Some(last) if page.more() => rest.start = [last.key(), b"\0"].concat(),
-            _ => return Ok((revision, records)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -357,6 +349,7 @@ mod tests {
         let range = Range::prefix("/fleet/");
         let mut late = Follower {
             etcd,
+            parts: vec![range.clone()],
             range,
             news,
             current,

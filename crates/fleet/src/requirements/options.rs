@@ -189,7 +189,7 @@ fn is_boolean(value: &str) -> bool {
 }
 
 /// A time as systemd takes it, in whole seconds: `90`, `5min`, `1h 30min`.
-pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
+pub fn parse_seconds(text: &str) -> Option<u64> {
     let mut seconds: u64 = 0;
     let mut rest = text.trim();
     while !rest.is_empty() {

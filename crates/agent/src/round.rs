@@ -215,7 +215,7 @@ impl<S: Systemd> Rounds<S> {
                 self.publish(&name);
             }
             News::Prepared(prepared, starts) => self.prepared(prepared, &starts),
-            News::Fenced(recovered) => self.fenced(recovered),
+            News::Strays(strays) => self.stop_strays(strays),
         }
     }
 

@@ -71,6 +71,25 @@ impl Membership {
             .or_else(reads)
     }
 
+    /// Waits until this machine may stand for election: nobody leads, or a record says that nobody alive does, or that it does
+    /// itself (etcd was restored from a backup). Waits through any outage.
+    pub async fn leader_gone(&self) {
+        let range = self.registry.records.keys.table(Table::Leader);
+        let mut follow = Follow::start(self.registry.etcd.clone(), range);
+        let vacant = |record: &KeyValue| record.lease() == 0 || record.lease() == self.lease;
+        loop {
+            let gone = match follow.next().await {
+                Update::Reset { records, .. } => records.iter().all(vacant),
+                Update::Events { events, .. } => events
+                    .iter()
+                    .any(|event| event.gone || vacant(&event.record)),
+            };
+            if gone {
+                return;
+            }
+        }
+    }
+
     fn record(&self) -> Key {
         Key::Machine(self.machine.id.clone())
     }
@@ -89,24 +108,6 @@ impl Registry {
             .when([unchanged])
             .and_then([TxnOp::delete(key, None)]);
         self.etcd.txn("campaigning", txn).await.map(drop)
-    }
-
-    /// Waits until nobody leads: at once if so, else for the moment when the leader's record goes, or hangs on no lease. Waits
-    /// through any outage.
-    pub async fn leader_gone(&self) {
-        let range = self.records.keys.table(Table::Leader);
-        let mut follow = Follow::start(self.etcd.clone(), range);
-        loop {
-            let gone = match follow.next().await {
-                Update::Reset { records, .. } => records.iter().all(|record| record.lease() == 0),
-                Update::Events { events, .. } => events
-                    .iter()
-                    .any(|event| event.gone || event.record.lease() == 0),
-            };
-            if gone {
-                return;
-            }
-        }
     }
 }
 

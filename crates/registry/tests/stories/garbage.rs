@@ -158,7 +158,7 @@ async fn a_record_on_nobodys_lease_leads_nobody(server: Server) {
     let member = join(&registry, "m1").await;
     server.put("leader", "!").await;
     assert!(member.campaign().await.unwrap().is_none());
-    registry.leader_gone().await;
+    member.leader_gone().await;
     assert!(member.campaign().await.unwrap().is_some());
 }
 

@@ -6,10 +6,13 @@ use anyhow::{Context as _, Result};
 use fleet::MachineId;
 use fleetd::daemon::Farewell;
 
-use crate::Chance;
 use crate::host::{Host, PREFIX};
 use crate::link::Weather;
 use crate::world::World;
+use crate::{Chance, entropy};
+
+/// In seconds.
+const HOUR: i64 = 3_600;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +55,11 @@ pub(crate) enum Kind {
     Compact,
     /// Somebody deletes the leader's record.
     Depose,
+    /// Somebody sets the clocks on all walls, an hour forward or back.
+    SetClock,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Cut,
     Kind::CutRequests,
     Kind::CutAnswers,
@@ -70,6 +75,7 @@ const KINDS: [Kind; 15] = [
     Kind::StoreAway,
     Kind::Compact,
     Kind::Depose,
+    Kind::SetClock,
 ];
 
 impl Kind {
@@ -82,7 +88,9 @@ impl Kind {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::StoreAway | Kind::Compact | Kind::Depose => write!(f, "{:?}", self.kind),
+            Kind::StoreAway | Kind::Compact | Kind::Depose | Kind::SetClock => {
+                write!(f, "{:?}", self.kind)
+            }
             kind => write!(f, "{kind:?} on {}", self.machine),
         }
     }
@@ -106,7 +114,7 @@ impl Fault {
     /// Whether it disturbs a machine.
     pub(crate) fn strikes(&self, machine: &MachineId) -> bool {
         match self.kind {
-            Kind::Compact | Kind::Depose | Kind::Metadata => false,
+            Kind::Compact | Kind::Depose | Kind::SetClock | Kind::Metadata => false,
             Kind::StoreAway => true,
             _ => self.machine == *machine,
         }
@@ -121,6 +129,11 @@ impl Fault {
             }
             Kind::Compact => compact(world).await,
             Kind::Depose => depose(world).await,
+            Kind::SetClock => {
+                let forward = world.chance.happens(0.5);
+                entropy::set_clock(if forward { HOUR } else { -HOUR });
+                Ok(())
+            }
             Kind::PowerLoss => self.lose_power(world).await,
             Kind::Leave => self.leave(world).await,
             Kind::Metadata => self.change_metadata(world),

@@ -288,6 +288,54 @@ fn is_told(journal: &str, words: &[&str]) -> bool {
         .any(|line| words.iter().all(|word| line.contains(word)))
 }
 
+/// Revisions go backwards, and units that run are not known any more.
+#[test]
+fn etcd_is_restored_from_a_backup() -> Result<()> {
+    crate::told::tell("odd-restored-e", 2, Backing::Etcd, |cluster| {
+        let mut before = start_jobs(cluster, 4)?;
+        let etcd = cluster.lab.etcd();
+        etcd.stop()?;
+        etcd.back_up()?;
+        etcd.start()?;
+        cluster.wait_for_members(2)?;
+
+        // a machine that the backup does not know, and the units there
+        cluster.grow(3, &crate::told::fleet()?)?;
+        for number in 1..=3 {
+            let pinned = format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m{number}\n");
+            cluster.start(&format!("late-{number}.service"), &pinned)?;
+        }
+        cluster.fleetctl("destroy job@4.service")?;
+        cluster.wait_where("job@4.service", "is gone", |rows| {
+            rows.is_empty().then_some(())
+        })?;
+        // another leads than in the backup
+        etcdctl(cluster, &["del", &format!("{PREFIX}leader")])?;
+
+        etcd.kill()?;
+        etcd.restore()?;
+        etcd.start()?;
+        cluster.wait_for_members(3)?;
+        // it was launched when the backup was made
+        cluster.wait_active("job@4.service")?;
+        before.remove("job@4.service");
+        goes_on(cluster, "last.service")?;
+        for number in 1..=3 {
+            let unit = format!("late-{number}.service");
+            let machine = cluster.machine(&format!("m{number}"))?;
+            wait_for(
+                "what nobody knows to be stopped",
+                Duration::from_secs(20),
+                || match machine.property(&unit, "ActiveState") {
+                    Ok(state) if state == "inactive" => Ok(()),
+                    other => Err(format!("{unit}: {other:?}")),
+                },
+            )?;
+        }
+        are_untouched(cluster, &before)
+    })
+}
+
 /// etcd takes connections and answers nothing: neither is waited for.
 #[test]
 fn answers_while_etcd_hangs() -> Result<()> {

@@ -22,6 +22,7 @@
 mod cgroup;
 mod cluster;
 pub mod conformance;
+mod disk;
 mod etcd;
 mod faults;
 mod fleet;

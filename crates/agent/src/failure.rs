@@ -55,7 +55,11 @@ impl Failure {
 /// A full disk is emptied and a foreign file moved away by somebody in the end: these pass.
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Failure {
-        Failure::passing(chain(&error))
+        let problem = chain(&error);
+        Failure::passing(match error.cure() {
+            Some(cure) => format!("{problem}; {cure}"),
+            None => problem,
+        })
     }
 }
 

@@ -75,6 +75,24 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// What somebody can do about it, where that is known. It is tried again by itself.
+    pub(crate) fn cure(&self) -> Option<&'static str> {
+        let FileError::Io { source, .. } = self else {
+            return None;
+        };
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("make room there: fleetd tries again by itself")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Some("make it writable (mount -o remount,rw): fleetd tries again by itself")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The name under which a file is written before it takes its place; systemd takes no notice of it.
 const ASIDE: &str = ".fleet-unit.new";
 

@@ -132,7 +132,9 @@ impl<S: Systemd> Rounds<S> {
             .iter()
             .map(|(name, local)| (name.clone(), local.seen()));
         let mut round = Round::default();
-        for (name, steps) in converge::steps(assigned, &seen.collect(), admitted) {
+        let unreadable = &self.schedule.unreadable;
+        let steps = converge::steps(assigned, &seen.collect(), admitted).into_iter();
+        for (name, steps) in steps.filter(|(name, _)| !unreadable.contains(name)) {
             round.add(name.clone(), &steps, assigned.get(&name));
         }
         round

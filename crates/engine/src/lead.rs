@@ -28,6 +28,9 @@ pub(crate) enum End {
     /// The schedule could not be written.
     #[error("the schedule could not be written")]
     Failed(#[source] CommitError),
+    /// What was written is not there any more: etcd was restored from a backup.
+    #[error("etcd has gone back in time")]
+    WentBack,
     /// fleetd ends.
     #[error("fleetd ends")]
     Shutdown,
@@ -143,7 +146,12 @@ async fn commit(
     changes.iter().for_each(log::change);
     status.send_modify(|status| status.committed(changes, begun.elapsed()));
     while mirror.cluster().revision < committed.revision {
+        let known = mirror.cluster().revision;
         touched.merge(mirror.changed().await);
+        // it may never get as far again
+        if mirror.cluster().revision < known {
+            return Err(End::WentBack);
+        }
     }
     Ok(touched)
 }

@@ -60,7 +60,7 @@ pub async fn run(
     let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
     loop {
         let mut leadership = tokio::select! {
-            elected = elected(registry, membership) => elected?,
+            elected = elected(membership) => elected?,
             () = shutdown.cancelled() => return Ok(()),
         };
         let begun = begin(&leadership, status);
@@ -91,12 +91,12 @@ fn begin(leadership: &Leadership, status: &watch::Sender<Status>) -> Instant {
 }
 
 /// Waits until this machine leads.
-async fn elected(registry: &Registry, membership: &Membership) -> Result<Leadership, MemberError> {
+async fn elected(membership: &Membership) -> Result<Leadership, MemberError> {
     let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
     loop {
         match membership.campaign().await {
             Ok(Some(leadership)) => return Ok(leadership),
-            Ok(None) => registry.leader_gone().await,
+            Ok(None) => membership.leader_gone().await,
             Err(MemberError::Registry(error)) => {
                 tracing::warn!(error = &error as &dyn Error, "cannot stand for election");
                 backoff.wait().await;

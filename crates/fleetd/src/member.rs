@@ -39,6 +39,9 @@ impl Member {
             self.announce(&membership);
             tokio::select! {
                 Lost = membership.keep_alive() => self.lost(),
+                () = membership.displaced() => {
+                    tracing::warn!("the machine's record has been written over: units go on, the machine joins again");
+                }
                 // the new record is written by joining again, on the same lease
                 Ok(()) = self.presence.changed() => {}
             }

@@ -54,7 +54,12 @@ impl Process {
             ended = ended(store.as_ref()) => ended,
         };
         watchdog.abort();
-        end(daemon, store).await?;
+        let farewell = match &lived {
+            Ok(()) => farewell(daemon.systemd()).await,
+            // nobody wants fleetd to end: systemd starts it again
+            Err(_) => Farewell::Stay,
+        };
+        end(daemon, store, farewell).await?;
         Ok(lived?)
     }
 
@@ -138,8 +143,11 @@ async fn ended(store: Option<&EmbeddedStore>) -> Result<(), StoreError> {
     }
 }
 
-async fn end(daemon: Daemon<Dbus>, store: Option<EmbeddedStore>) -> Result<(), StoreError> {
-    let farewell = farewell(daemon.systemd()).await;
+async fn end(
+    daemon: Daemon<Dbus>,
+    store: Option<EmbeddedStore>,
+    farewell: Farewell,
+) -> Result<(), StoreError> {
     tracing::info!(?farewell, "Gracefully shutting down");
     notify::stopping();
     daemon.stop(farewell).await;

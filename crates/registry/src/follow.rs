@@ -2,13 +2,16 @@
 //!
 //! The watch begins one revision after the list, so that nothing is missed or seen twice. A stream that
 //! breaks is opened again where it ended. Where etcd has compacted that revision away, or has gone back
-//! behind it (restored from a backup), the range is listed again.
+//! behind it (restored from a backup), the range is listed again; also where it has gone back and come as far again since:
+//! then what it had at that revision is not what we were told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use etcd_client::{EventType, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{
+    EventType, GetOptions, KeyValue, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
+};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,6 +21,7 @@ use crate::backoff::Backoff;
 use crate::etcd::Etcd;
 use crate::keys::Range;
 use crate::list::list;
+use crate::picture::records_of;
 use crate::server::Server;
 
 /// Watch responses that wait for a reader who is busy.
@@ -41,7 +45,7 @@ pub(crate) enum Update {
 }
 
 /// A record that was written or, if `gone`, deleted (then only its key and revision say anything).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecordEvent {
     pub(crate) record: KeyValue,
     pub(crate) gone: bool,
@@ -79,7 +83,10 @@ impl Follow {
             range,
             news,
             current: current.clone(),
+            floor: next - 1,
             next,
+            latest: None,
+            broken: false,
             told: false,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(follower.run()));
@@ -123,6 +130,12 @@ struct Follower {
     current: Arc<AtomicBool>,
     /// The first revision that has not been told yet.
     next: i64,
+    /// What was written up to this revision is nothing to us.
+    floor: i64,
+    /// The record of the range that was written or deleted last, as far as we were told.
+    latest: Option<RecordEvent>,
+    /// A stream has broken since the last list: etcd may have become another.
+    broken: bool,
     /// The log knows that we are out of touch.
     told: bool,
 }
@@ -154,6 +167,8 @@ impl Follower {
             match list(&self.etcd, &self.parts).await {
                 Ok((revision, records)) => {
                     self.next = revision + 1;
+                    (self.floor, self.broken) = (0, false);
+                    self.latest = latest_of(&records);
                     return self.tell(Update::Reset { revision, records }).await;
                 }
                 Err(error) => self.pause(&mut backoff, &error).await,
@@ -175,7 +190,10 @@ impl Follower {
             match end {
                 End::Gap => return true,
                 End::Unheard => return false,
-                End::Broken(error) => self.pause(&mut backoff, &error).await,
+                End::Broken(error) => {
+                    self.broken = true;
+                    self.pause(&mut backoff, &error).await;
+                }
             }
         }
     }
@@ -241,7 +259,7 @@ impl Follower {
             return Some(refused(response.cancel_reason(), server).await);
         }
         if response.created() {
-            return self.opened(revision);
+            return self.opened(revision).await;
         }
         // a negative id answers a request for progress, which may overtake events
         if response.watch_id() < 0 {
@@ -250,19 +268,55 @@ impl Follower {
         self.tell_events(response, revision).await
     }
 
-    /// The watch stands. A server that is behind us has lost records that we were told of.
-    fn opened(&mut self, revision: i64) -> Option<End> {
-        if revision < self.next - 1 {
-            tracing::warn!(
-                revision,
-                known = self.next - 1,
-                "etcd has gone back in time: listing again"
-            );
-            return Some(End::Gap);
+    /// The watch stands. A server that is behind us, or has another past, has lost records that we were told of.
+    async fn opened(&mut self, revision: i64) -> Option<End> {
+        let (known, behind) = (self.next - 1, revision < self.next - 1);
+        let same = match self.broken && !behind {
+            true => self.has_our_past().await,
+            false => Ok(!behind),
+        };
+        match same {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(revision, known, "etcd has gone back in time: listing again");
+                return Some(End::Gap);
+            }
+            Err(error) if error.is_compacted() => return Some(End::Gap),
+            Err(error) => return Some(End::Broken(error)),
         }
+        self.broken = false;
         self.current.store(true, Ordering::Relaxed);
         self.told = false;
         None
+    }
+
+    /// Whether etcd had in the range, at the revision that we know, what we know: nothing newer than the latest that we were told
+    /// of, and that.
+    async fn has_our_past(&self) -> Result<bool, Error> {
+        let at = || GetOptions::new().with_revision(self.next - 1);
+        let told = self.latest.as_ref();
+        let told_until = told.map_or(self.floor, |latest| latest.record.mod_revision());
+        let newer = |part: &Range| {
+            let newer = at()
+                .with_range(part.end.clone())
+                .with_min_mod_revision(told_until + 1)
+                .with_keys_only()
+                .with_limit(1);
+            TxnOp::get(part.start.clone(), Some(newer))
+        };
+        // what is watched and not listed may be newer than what was
+        let mut reads: Vec<TxnOp> = self.parts.iter().map(newer).collect();
+        reads.extend(told.map(|latest| TxnOp::get(latest.record.key(), Some(at()))));
+        let answer = self
+            .etcd
+            .long_txn(WATCHING, Txn::new().and_then(reads))
+            .await?;
+        let found = records_of(&answer);
+        Ok(match (told.filter(|latest| !latest.gone), &found[..]) {
+            (None, []) => true,
+            (Some(latest), [there]) => is_same(&latest.record, there),
+            _ => false,
+        })
     }
 
     async fn tell_events(&mut self, response: &WatchResponse, header: i64) -> Option<End> {
@@ -272,6 +326,9 @@ impl Follower {
             .last()
             .map_or(header, |event| event.record.mod_revision());
         self.next = self.next.max(revision + 1);
+        if let Some(latest) = events.last() {
+            self.latest = Some(latest.clone());
+        }
         let heard = self
             .tell(Update::Events {
                 revision: self.next - 1,
@@ -315,6 +372,19 @@ fn coming_back() -> Backoff {
     Backoff::new(Duration::from_millis(50), LONGEST_PAUSE)
 }
 
+fn is_same(one: &KeyValue, other: &KeyValue) -> bool {
+    (one.key(), one.value(), one.mod_revision())
+        == (other.key(), other.value(), other.mod_revision())
+}
+
+fn latest_of(records: &[KeyValue]) -> Option<RecordEvent> {
+    let latest = records.iter().max_by_key(|record| record.mod_revision())?;
+    Some(RecordEvent {
+        record: latest.clone(),
+        gone: false,
+    })
+}
+
 fn record_event(event: &etcd_client::Event) -> Option<RecordEvent> {
     let gone = event.event_type() == EventType::Delete;
     event.kv().map(|record| RecordEvent {
@@ -348,12 +418,15 @@ mod tests {
         let current = Arc::new(AtomicBool::new(false));
         let range = Range::prefix("/fleet/");
         let mut late = Follower {
+            floor: 0,
             etcd,
             parts: vec![range.clone()],
             range,
             news,
             current,
             next: 2,
+            latest: None,
+            broken: false,
             told: false,
         };
         assert!(matches!(late.one_stream().await, End::Gap));

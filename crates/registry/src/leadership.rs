@@ -46,6 +46,10 @@ impl Membership {
         };
         let ours = |record: &&KeyValue| record.lease() == self.lease;
         find(&self.record()).filter(ours).ok_or_else(not_member)?;
+        if let Some(stray) = find(&Key::Leader).filter(|record| record.lease() == 0) {
+            self.registry.take_away(stray).await?;
+            return Ok(None);
+        }
         let leader = find(&Key::Leader).filter(ours);
         Ok(leader.map(|leader| Leadership {
             registry: self.registry.clone(),
@@ -76,26 +80,43 @@ impl Membership {
             .or_else(reads)
     }
 
+    /// Waits until this machine may stand for election: nobody leads, or a record says that nobody alive does, or that it does
+    /// itself (etcd was restored from a backup). Waits through any outage.
+    pub async fn leader_gone(&self) {
+        let range = self.registry.records.keys.table(Table::Leader);
+        let mut follow = Follow::start(self.registry.etcd.clone(), range);
+        let vacant = |record: &KeyValue| record.lease() == 0 || record.lease() == self.lease;
+        loop {
+            let gone = match follow.next().await {
+                Update::Reset { records, .. } => records.iter().all(vacant),
+                Update::Events { events, .. } => events
+                    .iter()
+                    .any(|event| event.gone || vacant(&event.record)),
+            };
+            if gone {
+                return;
+            }
+        }
+    }
+
     fn record(&self) -> Key {
         Key::Machine(self.machine.id.clone())
     }
 }
 
 impl Registry {
-    /// Waits until nobody leads: at once if so, else for the moment when the leader's record goes. Waits through
-    /// any outage.
-    pub async fn leader_gone(&self) {
-        let range = self.records.keys.table(Table::Leader);
-        let mut follow = Follow::start(self.etcd.clone(), range);
-        loop {
-            let gone = match follow.next().await {
-                Update::Reset { records, .. } => records.is_empty(),
-                Update::Events { events, .. } => events.iter().any(|event| event.gone),
-            };
-            if gone {
-                return;
-            }
-        }
+    /// A record that hangs on no lease is no leader's, and would stay for ever.
+    async fn take_away(&self, stray: &KeyValue) -> Result<(), Error> {
+        tracing::warn!(
+            value = %String::from_utf8_lossy(stray.value()),
+            "the record of the leader hangs on nobody's lease: taking it away"
+        );
+        let key = stray.key().to_vec();
+        let unchanged = Compare::mod_revision(key.clone(), CompareOp::Equal, stray.mod_revision());
+        let txn = Txn::new()
+            .when([unchanged])
+            .and_then([TxnOp::delete(key, None)]);
+        self.etcd.txn("campaigning", txn).await.map(drop)
     }
 }
 

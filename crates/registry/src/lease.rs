@@ -1,4 +1,4 @@
-//! Keeping a membership, and giving it up.
+//! Keeping a membership, noticing that somebody has written over it, and giving it up.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
+use crate::follow::{Follow, Update};
+use crate::keys::{Key, Range};
 use crate::{Error, Membership, Said};
 
 /// The lease is gone, by etcd's own word: the machine is not a member any more.
@@ -34,6 +36,27 @@ impl Membership {
                 "the machine's lease is not renewed, trying again"
             );
             backoff.wait().await;
+        }
+    }
+
+    /// Waits until the machine's record is not on its lease any more, or is gone: by an accident, as the lease is alive still. Then
+    /// the machine counts for nobody, or not for long, and must join again. Waits through any outage of etcd.
+    pub async fn displaced(&self) {
+        let key = Key::Machine(self.machine.id.clone());
+        let range = Range::key(self.registry.records.keys.print(&key));
+        let mut follow = Follow::start(self.registry.etcd.clone(), range);
+        loop {
+            let ours = match follow.next().await {
+                Update::Reset { records, .. } => {
+                    records.iter().any(|record| record.lease() == self.lease)
+                }
+                Update::Events { events, .. } => events
+                    .last()
+                    .is_none_or(|event| !event.gone && event.record.lease() == self.lease),
+            };
+            if !ours {
+                return;
+            }
         }
     }
 

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use etcd_client::KeyValue;
 use fleet::cluster::Touched;
-use fleet::{Cluster, Event, MachineId};
+use fleet::{Cluster, Event, MachineId, UnitRecord};
+use unitfile::UnitName;
 
 use crate::Registry;
+use crate::codec;
 use crate::follow::{Follow, RecordEvent, Update};
-use crate::records::Records;
+use crate::keys::Key;
+use crate::records::{Read, Records};
 
 /// Everything under the prefix but events, as of the last [`changed`](Mirror::changed). Stays what it was while etcd is
-/// away, and catches up when that is back.
+/// away, and catches up when that is back. A record that turns into garbage stays what it was, too, unless it is the leader's to
+/// write it anew.
 pub struct Mirror {
     cluster: Cluster,
     leases: BTreeMap<MachineId, i64>,
@@ -72,14 +77,7 @@ impl Mirror {
     fn take(&mut self, update: Update, touched: &mut Touched) {
         let revision = match update {
             Update::Reset { revision, records } => {
-                self.cluster = Cluster::default();
-                self.leases.clear();
-                for record in &records {
-                    if let Some(event) = self.records.read(record) {
-                        self.note_lease(&event, record.lease());
-                        self.cluster.apply(event);
-                    }
-                }
+                self.reset(&records);
                 *touched = Touched::Everything;
                 revision
             }
@@ -93,15 +91,61 @@ impl Mirror {
         self.cluster.revision = revision;
     }
 
+    fn reset(&mut self, records: &[KeyValue]) {
+        let before = std::mem::take(&mut self.cluster);
+        let leases = std::mem::take(&mut self.leases);
+        let mut garbage = Vec::new();
+        for record in records {
+            match self.records.read(record) {
+                Read::Event(event) => {
+                    self.note_lease(&event, record.lease());
+                    self.cluster.apply(event);
+                }
+                Read::Garbage(key) => garbage.push(key),
+                Read::Nothing => {}
+            }
+        }
+        for key in garbage {
+            if let Some(event) = known(&before, &key).or_else(|| self.guess(&key)) {
+                let lease = match &event {
+                    Event::Machine(id, _) => leases.get(id).copied(),
+                    _ => None,
+                };
+                self.note_lease(&event, lease.unwrap_or_default());
+                self.cluster.apply(event);
+            }
+        }
+    }
+
+    /// What a record meant that cannot be read and never could: of a unit, its rows in the schedule tell what was wanted last.
+    fn guess(&self, key: &Key) -> Option<Event> {
+        let Key::Unit(unit) = key else {
+            return None;
+        };
+        let row = self
+            .cluster
+            .schedule
+            .values()
+            .find_map(|rows| rows.get(unit))?;
+        let record = UnitRecord {
+            hash: row.hash,
+            desired: row.desired,
+        };
+        Some(Event::Unit(unit.clone(), Some(record)))
+    }
+
     fn take_event(&mut self, RecordEvent { record, gone }: &RecordEvent, touched: &mut Touched) {
         if self.records.keys.is_event(record.key()) {
             self.events += u64::from(!gone);
             return;
         }
-        let event = if *gone {
-            self.records.gone(record.key())
-        } else {
-            self.records.read(record)
+        let event = match gone {
+            true => self.records.gone(record.key()),
+            false => match self.records.read(record) {
+                Read::Event(event) => Some(event),
+                Read::Garbage(key) if is_leaders(&key) => codec::gone(key),
+                Read::Garbage(_) | Read::Nothing => None,
+            },
         };
         if let Some(event) = event {
             self.note_lease(&event, record.lease());
@@ -116,4 +160,42 @@ impl Mirror {
             _ => {}
         }
     }
+}
+
+/// Whether the leader writes such records: one that cannot be read is to it as one that is missing, and is written anew.
+fn is_leaders(key: &Key) -> bool {
+    matches!(
+        key,
+        Key::Scheduled(..) | Key::Target(_) | Key::Admitted(_) | Key::Away(_) | Key::Failed(_)
+    )
+}
+
+/// What a record meant when it could be read. What is not for the leader to write anew stays so.
+fn known(before: &Cluster, key: &Key) -> Option<Event> {
+    Some(match key {
+        Key::File(hash) => Event::File(*hash, Some(before.files.get(hash)?.clone())),
+        Key::Unit(unit) => Event::Unit(unit.clone(), Some(unit_record(before, unit)?)),
+        Key::Machine(id) => Event::Machine(id.clone(), Some(before.machines.get(id)?.clone())),
+        Key::Metadata(id, name) => {
+            let value = before.metadata.get(id)?.get(name)?;
+            Event::Metadata(id.clone(), name.clone(), Some(value.clone()))
+        }
+        Key::Cordon(id) => Event::Cordon(id.clone(), Some(before.cordons.get(id)?.clone())),
+        Key::Move(unit) => Event::Move(unit.clone(), Some(before.moves.get(unit)?.clone())),
+        Key::Fence(unit) => Event::Claim(unit.clone(), Some(before.claims.get(unit)?.clone())),
+        Key::State(unit, id) => {
+            let state = before.states.get(unit)?.get(id)?;
+            Event::State(unit.clone(), id.clone(), Some(state.clone()))
+        }
+        Key::Leader => Event::Leader(Some(before.leader.clone()?)),
+        _ => return None,
+    })
+}
+
+fn unit_record(before: &Cluster, unit: &UnitName) -> Option<UnitRecord> {
+    let unit = before.units.get(unit)?;
+    Some(UnitRecord {
+        hash: unit.hash,
+        desired: unit.desired,
+    })
 }

@@ -121,7 +121,7 @@ impl Registry {
     }
 
     fn add(&self, cluster: &mut Cluster, found: &[KeyValue]) {
-        let events = found.iter().filter_map(|kv| self.records.read(kv));
+        let events = found.iter().filter_map(|kv| self.records.event(kv));
         events.for_each(|event: Event| cluster.apply(event));
     }
 

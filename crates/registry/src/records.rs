@@ -1,4 +1,4 @@
-//! From what etcd holds to what the picture understands; garbage is named once and left out.
+//! From what etcd holds to what the picture understands; garbage is named once and ignored.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU32;
@@ -12,6 +12,17 @@ use crate::keys::{Key, Keys};
 
 /// After so many garbage records a further one is not remembered, and may be named again.
 const REMEMBERED: usize = 10_000;
+
+/// What a record that is there means.
+pub(crate) enum Read {
+    /// This.
+    Event(Event),
+    /// It cannot be read. Somebody has written over what stood there, or meant well and made a mistake: nothing is stopped
+    /// and nothing moved because of it.
+    Garbage(Key),
+    /// Nothing to the picture.
+    Nothing,
+}
 
 /// Reads records under one prefix.
 pub(crate) struct Records {
@@ -30,18 +41,26 @@ impl Records {
         }
     }
 
-    /// What a record that is there means. One that cannot be read counts as absent.
-    pub(crate) fn read(&self, kv: &KeyValue) -> Option<Event> {
+    /// What a record that is there means.
+    pub(crate) fn read(&self, kv: &KeyValue) -> Read {
         let Some(key) = self.keys.parse(kv.key()) else {
             self.name(kv, &"no such kind of record".into());
-            return None;
+            return Read::Nothing;
         };
         match codec::decode(key.clone(), kv) {
-            Ok(event) => event,
+            Ok(event) => event.map_or(Read::Nothing, Read::Event),
             Err(why) => {
                 self.name(kv, &why);
-                codec::gone(key)
+                Read::Garbage(key)
             }
+        }
+    }
+
+    /// The same for a picture that is read once: what cannot be read counts as absent.
+    pub(crate) fn event(&self, kv: &KeyValue) -> Option<Event> {
+        match self.read(kv) {
+            Read::Event(event) => Some(event),
+            Read::Garbage(_) | Read::Nothing => None,
         }
     }
 

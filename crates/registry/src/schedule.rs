@@ -1,14 +1,16 @@
 //! One machine's part of the schedule, kept up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use etcd_client::KeyValue;
 use fleet::{Assignment, Event, MachineId};
 use unitfile::UnitName;
 
 use crate::Registry;
 use crate::follow::{Follow, Update};
-use crate::records::Records;
+use crate::keys::Key;
+use crate::records::{Read, Records};
 
 /// What one machine shall run, as of the last [`changed`](ScheduleWatch::changed). Stays what it was while etcd is away.
 pub struct ScheduleWatch {
@@ -16,6 +18,9 @@ pub struct ScheduleWatch {
     pub assigned: BTreeMap<UnitName, Assignment>,
     /// The `member_since` of the membership that this was decided for.
     pub admitted: Option<i64>,
+    /// Units whose rows cannot be read: of these nobody knows what they shall be. Those that could be read before are in
+    /// `assigned` as they were.
+    pub unreadable: BTreeSet<UnitName>,
     machine: MachineId,
     follow: Follow,
     records: Arc<Records>,
@@ -28,6 +33,7 @@ impl Registry {
         let mut watch = ScheduleWatch {
             assigned: BTreeMap::new(),
             admitted: None,
+            unreadable: BTreeSet::new(),
             machine: machine.clone(),
             follow,
             records: self.records.clone(),
@@ -55,33 +61,45 @@ impl ScheduleWatch {
     fn take(&mut self, update: Update) {
         match update {
             Update::Reset { records, .. } => {
-                self.assigned.clear();
+                let before = std::mem::take(&mut self.assigned);
+                self.unreadable.clear();
                 self.admitted = None;
-                records
-                    .iter()
-                    .for_each(|record| self.apply(self.records.clone().read(record)));
+                records.iter().for_each(|record| self.read(record));
+                let kept = before.into_iter();
+                let kept = kept.filter(|(unit, _)| self.unreadable.contains(unit));
+                self.assigned.extend(kept);
             }
             Update::Events { events, .. } => {
                 for event in &events {
-                    let records = self.records.clone();
-                    let key = event.record.key();
-                    self.apply(if event.gone {
-                        records.gone(key)
-                    } else {
-                        records.read(&event.record)
-                    });
+                    match event.gone {
+                        true => self.apply(self.records.gone(event.record.key())),
+                        false => self.read(&event.record),
+                    }
                 }
             }
         }
     }
 
+    fn read(&mut self, record: &KeyValue) {
+        match self.records.read(record) {
+            Read::Event(event) => self.apply(Some(event)),
+            Read::Garbage(Key::Scheduled(id, unit)) if id == self.machine => {
+                self.unreadable.insert(unit);
+            }
+            // without it nothing is stopped, until the leader has written it anew
+            Read::Garbage(Key::Admitted(id)) if id == self.machine => self.admitted = None,
+            Read::Garbage(_) | Read::Nothing => {}
+        }
+    }
+
     fn apply(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Scheduled(id, unit, Some(row))) if id == self.machine => {
-                self.assigned.insert(unit, row);
-            }
-            Some(Event::Scheduled(id, unit, None)) if id == self.machine => {
-                self.assigned.remove(&unit);
+            Some(Event::Scheduled(id, unit, row)) if id == self.machine => {
+                self.unreadable.remove(&unit);
+                match row {
+                    Some(row) => drop(self.assigned.insert(unit, row)),
+                    None => drop(self.assigned.remove(&unit)),
+                }
             }
             Some(Event::Admitted(id, since)) if id == self.machine => self.admitted = since,
             _ => {}

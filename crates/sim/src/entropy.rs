@@ -7,26 +7,34 @@
 //!
 //! Time is tokio's, which a simulation moves by itself; but some crates ask the C library's `clock_gettime`: hyper
 //! writes the date into its answers, h2 forgets broken streams after a while. On the threads of simulations it is always
-//! the same moment.
+//! the same moment, until somebody sets the clock ([`set_clock`]): that is all that a thread's clock ever does, so that whatever
+//! is decided by the time of day shows.
 
 #![expect(
     unsafe_code,
     reason = "the one way to reach what std, tokio and others draw from"
 )]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_uint, c_void};
 
 use crate::Chance;
 
 thread_local! {
     static CHANCE: RefCell<Option<Chance>> = const { RefCell::new(None) };
+    /// By how many seconds the clock on the wall has been set forward.
+    static AHEAD: Cell<i64> = const { Cell::new(0) };
 }
 
 /// From now on all randomness of this thread comes from `chance`. What the thread has drawn before stays drawn:
 /// to be called first thing on a new one.
 pub(crate) fn seed(chance: Chance) {
     CHANCE.set(Some(chance));
+}
+
+/// Sets the clock on the wall of this thread's simulation by so many seconds.
+pub(crate) fn set_clock(by: i64) {
+    AHEAD.set(AHEAD.get() + by);
 }
 
 /// Fills `bytes` from the thread's seed; false if it has none.
@@ -65,8 +73,12 @@ unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_uint
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
     if CHANCE.with_borrow(Option::is_some) {
+        let mut now = MOMENT;
+        if clock == libc::CLOCK_REALTIME {
+            now.tv_sec += AHEAD.get();
+        }
         // SAFETY: the caller's promise
-        unsafe { time.write(MOMENT) };
+        unsafe { time.write(now) };
         return 0;
     }
     // SAFETY: the caller's promise is what the system call wants

@@ -47,9 +47,11 @@ pub(crate) enum Kind {
     Compact,
     /// Somebody deletes the leader's record.
     Depose,
+    /// Somebody sets the clocks on all walls, an hour forward or back.
+    SetClock,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Cut,
     Kind::CutRequests,
     Kind::CutAnswers,
@@ -65,6 +67,7 @@ const KINDS: [Kind; 15] = [
     Kind::StoreAway,
     Kind::Compact,
     Kind::Depose,
+    Kind::SetClock,
 ];
 
 impl Kind {
@@ -77,7 +80,9 @@ impl Kind {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::StoreAway | Kind::Compact | Kind::Depose => write!(f, "{:?}", self.kind),
+            Kind::StoreAway | Kind::Compact | Kind::Depose | Kind::SetClock => {
+                write!(f, "{:?}", self.kind)
+            }
             kind => write!(f, "{kind:?} on {}", self.machine),
         }
     }
@@ -101,7 +106,7 @@ impl Fault {
     /// Whether it disturbs a machine.
     pub(crate) fn strikes(&self, machine: &MachineId) -> bool {
         match self.kind {
-            Kind::Compact | Kind::Depose | Kind::Metadata => false,
+            Kind::Compact | Kind::Depose | Kind::SetClock | Kind::Metadata => false,
             Kind::StoreAway => true,
             _ => self.machine == *machine,
         }

@@ -3,11 +3,14 @@
 use anyhow::{Context as _, Result};
 use fleetd::daemon::Farewell;
 
-use crate::Chance;
 use crate::faults::{Fault, Kind};
 use crate::host::{Host, PREFIX};
 use crate::link::Weather;
 use crate::world::World;
+use crate::{Chance, entropy};
+
+/// In seconds.
+const HOUR: i64 = 3_600;
 
 impl Fault {
     /// Lets it happen.
@@ -19,6 +22,11 @@ impl Fault {
             }
             Kind::Compact => compact(world).await,
             Kind::Depose => depose(world).await,
+            Kind::SetClock => {
+                let forward = world.chance.happens(0.5);
+                entropy::set_clock(if forward { HOUR } else { -HOUR });
+                Ok(())
+            }
             Kind::PowerLoss => self.lose_power(world).await,
             Kind::Leave => self.leave(world).await,
             Kind::Metadata => self.change_metadata(world),

@@ -1,5 +1,8 @@
 //! A cluster, and what happens to it.
 
+#[cfg(test)]
+mod clock;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

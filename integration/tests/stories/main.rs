@@ -13,6 +13,7 @@ mod lab;
 mod life;
 mod loss;
 mod moving;
+mod odd;
 mod operate;
 mod placement;
 mod remote;

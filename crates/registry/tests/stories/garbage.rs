@@ -8,7 +8,12 @@ use crate::watching::until;
 
 on_both!(
     garbage_is_left_out_and_the_rest_is_there,
-    a_record_that_turns_into_garbage_counts_as_gone,
+    a_record_that_turns_into_garbage_stays_what_it_was,
+    a_record_of_the_leaders_that_turns_into_garbage_is_missing_to_it,
+    a_unit_that_could_never_be_read_is_what_its_row_says,
+    a_row_that_cannot_be_read_is_known_to_be_so,
+    a_record_on_nobodys_lease_leads_nobody,
+    a_member_notices_that_its_record_is_written_over,
     a_state_that_says_nothing_of_a_start_job_has_none,
     unknown_fields_are_ignored,
 );
@@ -73,18 +78,96 @@ async fn everything(registry: &registry::Registry) -> fleet::Cluster {
     registry.picture(&all).await.unwrap()
 }
 
-async fn a_record_that_turns_into_garbage_counts_as_gone(server: Server) {
+async fn a_record_that_turns_into_garbage_stays_what_it_was(server: Server) {
     let registry = server.registry().await;
     registry
         .put_units(&[write("a.service", &file("a"), Expected::Absent)])
         .await
         .unwrap();
+    let member = join(&registry, "m1").await;
     let mut mirror = registry.mirror().await;
+    let before = mirror.cluster().clone();
     server.put("unit/a.service", "!").await;
-    until(&mut mirror, "the unit to go", |cluster| {
-        cluster.units.is_empty()
+    server.put(&format!("file/{}", file("a").hash()), "!").await;
+    server.put("machine/m1", "!").await;
+    server.put("unit/last.service", &launched("b")).await;
+    until(&mut mirror, "the last record", |cluster| {
+        cluster.units.len() == 2
     })
     .await;
+    let cluster = mirror.cluster();
+    assert_eq!(cluster.units["a.service"], before.units["a.service"]);
+    assert_eq!(cluster.files, before.files);
+    assert_eq!(cluster.machines, before.machines);
+    assert_eq!(mirror.leases()["m1"], member.lease);
+
+    server.put("unit/a.service", &launched("c")).await;
+    until(&mut mirror, "the repaired record", |cluster| {
+        cluster.units["a.service"].hash == file("c").hash()
+    })
+    .await;
+}
+
+fn launched(text: &str) -> String {
+    format!(r#"{{"hash":"{}","desired":"launched"}}"#, file(text).hash())
+}
+
+async fn a_record_of_the_leaders_that_turns_into_garbage_is_missing_to_it(server: Server) {
+    server.put("target/a.service", r#"{"machine":"m1"}"#).await;
+    let registry = server.registry().await;
+    let mut mirror = registry.mirror().await;
+    assert_eq!(mirror.cluster().targets.len(), 1);
+    server.put("target/a.service", "!").await;
+    until(&mut mirror, "the target to be missing", |cluster| {
+        cluster.targets.is_empty()
+    })
+    .await;
+}
+
+async fn a_unit_that_could_never_be_read_is_what_its_row_says(server: Server) {
+    server.put("unit/a.service", "!").await;
+    server.put("unit/b.service", "!").await;
+    server.put("schedule/m1/a.service", &launched("a")).await;
+    let mirror = server.registry().await.mirror().await;
+    let units = &mirror.cluster().units;
+    assert_eq!(units.keys().collect::<Vec<_>>(), [&unit("a.service")]);
+    assert_eq!(units["a.service"].hash, file("a").hash());
+}
+
+async fn a_row_that_cannot_be_read_is_known_to_be_so(server: Server) {
+    let (row, registry) = ("schedule/m1/a.service", server.registry().await);
+    server.put("schedule/m1/b.service", "!").await;
+    server.put(row, &launched("a")).await;
+    let id = fleet::MachineId::parse("m1").unwrap();
+    let mut schedule = registry.schedule_of(&id).await;
+    assert!(schedule.unreadable.contains("b.service"));
+
+    server.put(row, "!").await;
+    schedule.changed().await;
+    assert!(schedule.unreadable.contains("a.service"));
+    assert_eq!(schedule.assigned["a.service"].hash, file("a").hash());
+
+    server.put(row, &launched("c")).await;
+    schedule.changed().await;
+    assert!(!schedule.unreadable.contains("a.service"));
+    assert_eq!(schedule.assigned["a.service"].hash, file("c").hash());
+}
+
+async fn a_record_on_nobodys_lease_leads_nobody(server: Server) {
+    let registry = server.registry().await;
+    let member = join(&registry, "m1").await;
+    server.put("leader", "!").await;
+    assert!(member.campaign().await.unwrap().is_none());
+    member.leader_gone().await;
+    assert!(member.campaign().await.unwrap().is_some());
+}
+
+async fn a_member_notices_that_its_record_is_written_over(server: Server) {
+    let registry = server.registry().await;
+    let member = join(&registry, "m1").await;
+    tokio::join!(member.displaced(), server.put("machine/m1", "!"));
+    let again = join(&registry, "m1").await;
+    assert_eq!(again.since, member.since);
 }
 
 async fn a_state_that_says_nothing_of_a_start_job_has_none(server: Server) {

@@ -4,7 +4,7 @@ use fleet::schedule::Change;
 use registry::{CommitError, Table};
 
 use crate::sample::{assign, file, id, join, lead, soon};
-use crate::server::Server;
+use crate::server::{Etcd, Server};
 
 on_both!(
     one_leads_and_the_next_takes_over_at_once,
@@ -19,10 +19,7 @@ async fn one_leads_and_the_next_takes_over_at_once(server: Server) {
     let first = lead(&one).await;
     assert!(two.campaign().await.unwrap().is_none());
 
-    let (gone, left) = tokio::join!(
-        soon("the leader to go", registry.leader_gone()),
-        one.leave()
-    );
+    let (gone, left) = tokio::join!(soon("the leader to go", two.leader_gone()), one.leave());
     left.unwrap();
     assert_eq!(gone, ());
     let second = lead(&two).await;
@@ -77,5 +74,36 @@ async fn a_deposed_leader_writes_nothing(server: Server) {
 }
 
 async fn waiting_for_no_leader_ends_at_once(server: Server) {
-    soon("nothing", server.registry().await.leader_gone()).await;
+    let member = join(&server.registry().await, "m1").await;
+    soon("nothing", member.leader_gone()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leads_by_the_word_of_a_backup_goes_on_leading() {
+    let Some(mut etcd) = Etcd::start(&[]).await else {
+        return;
+    };
+    let registry = etcd.registry().await;
+    let (one, two) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let leader = lead(&one).await;
+    etcd.kill();
+    let backup = etcd.back_up();
+    etcd.restart();
+    leader.resign().await.unwrap();
+    let second = lead(&two).await;
+    let waiting = tokio::spawn({
+        let one = one.clone();
+        async move { one.leader_gone().await }
+    });
+
+    etcd.kill();
+    etcd.restore(backup);
+    soon("the first to be told that it leads", waiting)
+        .await
+        .unwrap();
+    lead(&one).await;
+    let late = { second }
+        .commit(&[assign("a.service", "m2", file("a").hash())])
+        .await;
+    assert!(matches!(late, Err(CommitError::Deposed)));
 }

@@ -145,6 +145,25 @@ impl Etcd {
         self.restart();
     }
 
+    /// A copy of its data, to be made while it is down.
+    pub(crate) fn back_up(&self) -> TempDir {
+        let copy = TempDir::new().unwrap();
+        let from = self.dir.path().join(".");
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(copy.path())
+            .status();
+        assert!(copied.unwrap().success());
+        copy
+    }
+
+    /// Starts it again on the same port, with the data of a copy.
+    pub(crate) fn restore(&mut self, copy: TempDir) {
+        self.dir = copy;
+        self.restart();
+    }
+
     pub(crate) fn url(&self) -> String {
         let scheme = if self.args.iter().any(|arg| arg == "--cert-file") {
             "https"

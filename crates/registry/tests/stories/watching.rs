@@ -240,6 +240,58 @@ async fn an_etcd_that_lost_its_data_is_listed_anew() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_was_restored_and_has_gone_on_since_is_listed_anew() {
+    let Some(mut etcd) = Etcd::start(&[]).await else {
+        return;
+    };
+    let registry = etcd.registry().await;
+    let put = async |name: &str| {
+        let file = file(name);
+        let unit = [write(name, &file, Expected::Absent)];
+        registry.put_units(&unit).await.unwrap();
+    };
+    put("known.service").await;
+    etcd.kill();
+    let backup = etcd.back_up();
+    etcd.restart();
+    put("lost.service").await;
+    let mut proxy = Proxy::start(&etcd.url()).await;
+    let through = etcd.registry_through(&proxy).await;
+    let (mut mirror, mut quiet) = (through.mirror().await, through.schedule_of(&id("m1")).await);
+
+    proxy.cut().await;
+    etcd.kill();
+    etcd.restore(backup);
+    // at the revisions that the mirror takes for known, and beyond
+    let mut leader = lead(&join(&registry, "m1").await).await;
+    let row = assign("new.service", "m1", file("x").hash());
+    leader.commit(&[row]).await.unwrap();
+    for name in ["new.service", "newer.service", "newest.service"] {
+        put(name).await;
+    }
+
+    proxy.heal().await;
+    until(&mut mirror, "the newest unit", |cluster| {
+        cluster.units.contains_key("newest.service")
+    })
+    .await;
+    let units: Vec<&str> = mirror
+        .cluster()
+        .units
+        .keys()
+        .map(|name| name.as_str())
+        .collect();
+    let there = ["known", "new", "newer", "newest"].map(|name| format!("{name}.service"));
+    assert_eq!(units, there);
+    soon("the new row", async {
+        while !quiet.assigned.contains_key("new.service") {
+            quiet.changed().await;
+        }
+    })
+    .await;
+}
+
 /// Takes changes until the picture is as it should be.
 pub(crate) async fn until(mirror: &mut Mirror, what: &str, so: impl Fn(&Cluster) -> bool) {
     soon(what, async {

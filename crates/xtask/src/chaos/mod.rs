@@ -4,7 +4,6 @@
 //! systemd and journal, nothing may have been touched but what the fault itself took.
 
 mod chance;
-mod disk;
 mod fault;
 mod judge;
 mod play;

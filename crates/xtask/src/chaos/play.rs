@@ -11,7 +11,7 @@ use super::fault::{Directory, Fault};
 use super::judge::Victim;
 use super::settle::settle;
 use super::units::Unit;
-use super::{TTL, disk, probe};
+use super::{TTL, probe};
 
 /// Longer than it takes until everybody knows that a lease has ended.
 const BEYOND: Duration = Duration::from_secs(TTL.as_secs() + 3);
@@ -220,7 +220,7 @@ impl Stage<'_> {
         let machine = self.machine(name)?;
         let told = || no_space_told(machine);
         let before = told()?;
-        disk::fill(machine, directory)?;
+        machine.fill_disk(directory.path())?;
         let seen = probe::order(self.cluster, UNIT, machine).and_then(|()| {
             wait_for("fleetd to find the disk full", BEYOND, || match told() {
                 Ok(times) if times > before => Ok(()),
@@ -228,7 +228,7 @@ impl Stage<'_> {
                 Err(error) => Err(format!("{error:#}")),
             })
         });
-        disk::clear(machine, directory)?;
+        machine.clear_disk(directory.path())?;
         seen?;
         let start = Instant::now();
         probe::wait_active(machine, UNIT)?;

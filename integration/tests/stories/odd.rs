@@ -1,0 +1,410 @@
+//! Odd faults: records that make no sense, a bus that is gone, disks that take nothing, records of an earlier time.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::{Backing, Cluster, Machine, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::told::{SLEEP, TTL, now, stories, witnesses};
+
+/// Where the records are, as fleet.conf has it when it says nothing.
+const PREFIX: &str = "/_coreos.com/fleet/";
+
+/// What fleetd's log says of a record that it cannot read.
+const GARBAGE: &str = "ignoring a record that makes no sense";
+
+type Witnesses = BTreeMap<String, (String, String)>;
+
+fn start_jobs(cluster: &Cluster, count: usize) -> Result<Witnesses> {
+    cluster.write_unit("job@.service", SLEEP)?;
+    let names: Vec<String> = (1..=count).map(|n| format!("job@{n}.service")).collect();
+    cluster.fleetctl(&format!("start {}", names.join(" ")))?;
+    witnesses(cluster)
+}
+
+/// Whether every unit runs where it ran, in the process that it had: by the word of the machines' own systemd.
+fn are_untouched(cluster: &Cluster, before: &Witnesses) -> Result<()> {
+    for (unit, (machine, pid)) in before {
+        let now = cluster.machine(machine)?.main_pid(unit)?;
+        ensure!(
+            now == *pid,
+            "{unit} on {machine} had process {pid}, has {now}"
+        );
+    }
+    Ok(())
+}
+
+/// Starts a unit of that name and waits until it runs: so everybody has taken in what was before, and goes on.
+fn goes_on(cluster: &Cluster, name: &str) -> Result<String> {
+    cluster.start(name, SLEEP)?;
+    cluster.wait_active(name)
+}
+
+fn wait_for_state(cluster: &Cluster, unit: &str, active: &str) -> Result<()> {
+    cluster.wait_where(unit, &format!("is {active}"), |rows| match rows {
+        [row] if row.active == active => Some(()),
+        _ => None,
+    })
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs `etcdctl` on whatever has the records.
+fn etcdctl(cluster: &Cluster, words: &[&str]) -> Result<String> {
+    let mut command = cluster.lab.command("etcdctl");
+    command.env("ETCDCTL_API", "3");
+    command
+        .args(["--endpoints", &cluster.store_url()])
+        .args(words);
+    let output = command.output().context("running etcdctl")?;
+    ensure!(
+        output.status.success(),
+        "etcdctl {words:?}: {}",
+        complaint(&output)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn put(cluster: &Cluster, key: &str, value: &str) -> Result<()> {
+    etcdctl(cluster, &["put", &format!("{PREFIX}{key}"), value]).map(drop)
+}
+
+fn get(cluster: &Cluster, key: &str) -> Result<String> {
+    let value = etcdctl(
+        cluster,
+        &["get", "--print-value-only", &format!("{PREFIX}{key}")],
+    )?;
+    Ok(value.trim_end().to_owned())
+}
+
+/// One record of every kind that there is, of which units depend that run.
+fn records_in_use(cluster: &Cluster, before: &Witnesses) -> Result<Vec<String>> {
+    let id =
+        |unit: &str| -> Result<String> { Ok(cluster.machine(&before[unit].0)?.id().to_owned()) };
+    let files = etcdctl(
+        cluster,
+        &["get", "--prefix", "--keys-only", &format!("{PREFIX}file/")],
+    )?;
+    let file = files
+        .lines()
+        .next()
+        .context("no unit file among the records")?;
+    Ok(vec![
+        "unit/job@1.service".to_owned(),
+        format!("schedule/{}/job@2.service", id("job@2.service")?),
+        "target/job@3.service".to_owned(),
+        format!("state/job@4.service/{}", id("job@4.service")?),
+        format!("schedule/{}", cluster.machine("m2")?.id()),
+        format!("machine/{}", cluster.machine("m2")?.id()),
+        file.trim_start_matches(PREFIX).to_owned(),
+        "leader".to_owned(),
+        "commit".to_owned(),
+    ])
+}
+
+/// Records that were never any other.
+const STRAYS: [&str; 8] = [
+    "unit/stray.service",
+    "schedule/stray/stray.service",
+    "target/stray.service",
+    "machine/stray",
+    "state/stray.service/stray",
+    "file/0000000000000000000000000000000000000000",
+    "fence/stray.service",
+    "from-the-future/stray",
+];
+
+fn are_named_once(machine: &Machine, keys: &[&str], processes: usize) -> Result<()> {
+    let journal = machine.journal("fleet.service")?;
+    for key in keys {
+        let name = format!("{PREFIX}{key} ");
+        let told = journal
+            .lines()
+            .filter(|line| line.contains(GARBAGE) && format!("{line} ").contains(&name));
+        let told = told.count();
+        ensure!(
+            told <= processes,
+            "{}: {key} is named {told} times",
+            machine.name()
+        );
+    }
+    Ok(())
+}
+
+stories! {
+    garbage_among_the_records(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let before = start_jobs(cluster, 4)?;
+        let good = get(cluster, "unit/job@1.service")?;
+        let file = records_in_use(cluster, &before)?.swap_remove(6);
+        let text = get(cluster, &file)?;
+
+        for key in records_in_use(cluster, &before)?.iter().map(String::as_str).chain(STRAYS) {
+            put(cluster, key, "{\"half a rec")?;
+        }
+        goes_on(cluster, "first.service")?;
+        are_untouched(cluster, &before)?;
+        for machine in cluster.lab.machines() {
+            are_named_once(machine, &STRAYS, 1)?;
+        }
+        let noted = cluster.machine("m1")?.journal("fleet.service")? + &cluster.machine("m2")?.journal("fleet.service")?;
+        for key in STRAYS {
+            ensure!(noted.contains(key), "{key} is named nowhere");
+        }
+
+        // those who come now know nothing of what the records were
+        for machine in cluster.lab.machines() {
+            machine.read(["systemctl", "restart", "fleet.service"])?;
+        }
+        cluster.wait_for_members(2)?;
+        goes_on(cluster, "second.service")?;
+        are_untouched(cluster, &before)?;
+
+        put(cluster, &file, &text)?;
+        put(cluster, "unit/job@1.service", &good.replace("launched", "loaded"))?;
+        wait_for_state(cluster, "job@1.service", "inactive")?;
+        put(cluster, "unit/job@1.service", &good)?;
+        wait_for_state(cluster, "job@1.service", "active")?;
+        Ok(())
+    }
+
+    the_bus_is_gone_and_comes_back(1)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let before = start_jobs(cluster, 3)?;
+        let fleetd = cluster.machine("m1")?.main_pid("fleet.service")?;
+        for (number, disturbance) in [
+            "systemctl restart dbus.service",
+            "systemctl kill --signal=KILL dbus.service",
+            "systemctl daemon-reexec",
+            "systemctl daemon-reload",
+        ].iter().enumerate() {
+            cluster.machine("m1")?.read(["sh", "-c", disturbance])?;
+            goes_on(cluster, &format!("after-{number}.service")).with_context(|| format!("after {disturbance}"))?;
+            are_untouched(cluster, &before).with_context(|| format!("after {disturbance}"))?;
+        }
+
+        // what happens while nobody can tell fleetd
+        let machine = cluster.machine("m1")?;
+        machine.read(["systemctl", "stop", "dbus.socket", "dbus.service"])?;
+        machine.read(["systemctl", "kill", "--signal=KILL", "after-0.service"])?;
+        wait_for("its end", Duration::from_secs(10), || match machine.property("after-0.service", "ActiveState") {
+            Ok(state) if state == "failed" => Ok(()),
+            other => Err(format!("{other:?}")),
+        })?;
+        machine.read(["systemctl", "start", "dbus.socket", "dbus.service"])?;
+        wait_for_state(cluster, "after-0.service", "failed")?;
+
+        // somebody else's reload in the midst of starts
+        cluster.write_unit("slow@.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 0.5\n")?;
+        cluster.fleetctl("start --no-block slow@1 slow@2 slow@3 slow@4")?;
+        for _ in 0..3 {
+            machine.read(["systemctl", "daemon-reload"])?;
+        }
+        for number in 1..=4 {
+            wait_for_state(cluster, &format!("slow@{number}.service"), "active")?;
+        }
+        are_untouched(cluster, &before)?;
+        ensure!(machine.main_pid("fleet.service")? == fleetd, "fleetd was started anew");
+        Ok(())
+    }
+
+    a_disk_that_takes_nothing(1)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let before = start_jobs(cluster, 2)?;
+        let machine = cluster.machine("m1")?;
+        for (number, directory) in ["/etc/systemd/system", "/var/lib/fleet/units"].into_iter().enumerate() {
+            let unit = format!("full-{number}.service");
+            machine.fill_disk(directory)?;
+            is_refused(cluster, &unit, &[directory, "No space left on device", "make room there"])?;
+            machine.clear_disk(directory)?;
+            wait_for_state(cluster, &unit, "active")?;
+
+            let unit = format!("protected-{number}.service");
+            machine.write_protect(directory)?;
+            is_refused(cluster, &unit, &[directory, "Read-only file system", "make it writable"])?;
+            machine.write_enable(directory)?;
+            wait_for_state(cluster, &unit, "active")?;
+        }
+        are_untouched(cluster, &before)
+    }
+}
+
+/// `fleetctl start` ends soon, and says why in a line.
+fn is_refused(cluster: &Cluster, unit: &str, words: &[&str]) -> Result<()> {
+    cluster.write_unit(unit, SLEEP)?;
+    let asked = now()?;
+    let output = cluster.try_fleetctl(&format!("start {unit}"))?;
+    let (took, said) = (now()? - asked, complaint(&output));
+    ensure!(
+        !output.status.success() && took < 5.0,
+        "start {unit} took {took:.1} s: {said}"
+    );
+    let mut lines = said.lines();
+    let all = |line: &str| words.iter().all(|word| line.contains(word));
+    ensure!(
+        lines.any(all),
+        "start {unit}: no line with {words:?}: {said}"
+    );
+    Ok(())
+}
+
+/// The embedded store ends, fleetd with it, and says why; systemd starts it again and again, until there is room.
+#[test]
+fn a_full_disk_under_the_embedded_store() -> Result<()> {
+    crate::told::tell("odd-store-full-s", 2, Backing::EmbeddedStore, |cluster| {
+        const STORE: &str = "/var/lib/fleet/store";
+        let before = start_jobs(cluster, 4)?;
+        let machine = cluster.machine("m1")?;
+        machine.fill_disk(STORE)?;
+        // the file that it has open is not on that disk
+        let journal = || machine.journal("fleet.service");
+        let began = journal()?.len();
+        machine.signal("fleetd", Signal::SIGKILL)?;
+        wait_for("fleetd to say so", Duration::from_secs(20), || {
+            // it may open what it has and fail with what is new
+            let stuffed = etcdctl(cluster, &["put", "/stuffing", &"x".repeat(100_000)]);
+            match journal() {
+                Ok(text) if is_told(&text[began..], &[STORE, "No space left on device"]) => Ok(()),
+                Ok(text) => Err(format!("{stuffed:?} {}", &text[began..])),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        })?;
+        are_untouched(cluster, &before)?;
+        machine.clear_disk(STORE)?;
+        cluster.wait_for_members(2)?;
+        goes_on(cluster, "last.service")?;
+        are_untouched(cluster, &before)
+    })
+}
+
+fn is_told(journal: &str, words: &[&str]) -> bool {
+    journal
+        .lines()
+        .any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+/// Revisions go backwards, and units that run are not known any more.
+#[test]
+fn etcd_is_restored_from_a_backup() -> Result<()> {
+    crate::told::tell("odd-restored-e", 2, Backing::Etcd, |cluster| {
+        let mut before = start_jobs(cluster, 4)?;
+        let etcd = cluster.lab.etcd();
+        etcd.stop()?;
+        etcd.back_up()?;
+        etcd.start()?;
+        cluster.wait_for_members(2)?;
+
+        // a machine that the backup does not know, and the units there
+        cluster.grow(3, &crate::told::fleet()?)?;
+        for number in 1..=3 {
+            let pinned = format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m{number}\n");
+            cluster.start(&format!("late-{number}.service"), &pinned)?;
+        }
+        cluster.fleetctl("destroy job@4.service")?;
+        cluster.wait_where("job@4.service", "is gone", |rows| {
+            rows.is_empty().then_some(())
+        })?;
+        // another leads than in the backup
+        etcdctl(cluster, &["del", &format!("{PREFIX}leader")])?;
+
+        etcd.kill()?;
+        etcd.restore()?;
+        etcd.start()?;
+        cluster.wait_for_members(3)?;
+        // it was launched when the backup was made
+        cluster.wait_active("job@4.service")?;
+        before.remove("job@4.service");
+        goes_on(cluster, "last.service")?;
+        for number in 1..=3 {
+            let unit = format!("late-{number}.service");
+            let machine = cluster.machine(&format!("m{number}"))?;
+            wait_for(
+                "what nobody knows to be stopped",
+                Duration::from_secs(20),
+                || match machine.property(&unit, "ActiveState") {
+                    Ok(state) if state == "inactive" => Ok(()),
+                    other => Err(format!("{unit}: {other:?}")),
+                },
+            )?;
+        }
+        are_untouched(cluster, &before)
+    })
+}
+
+/// etcd takes connections and answers nothing: neither is waited for.
+#[test]
+fn answers_while_etcd_hangs() -> Result<()> {
+    crate::told::tell("odd-etcd-hangs-e", 2, Backing::Etcd, |cluster| {
+        let before = start_jobs(cluster, 2)?;
+        cluster.lab.etcd().freeze()?;
+        for path in ["units", "units/job@1.service", "machines", "state"] {
+            let asked = now()?;
+            let answer = ask(cluster, &format!("fleet/v1/{path}"))?;
+            let took = now()? - asked;
+            ensure!(
+                took < REQUEST_TIMEOUT + 1.0,
+                "{path} took {took:.1} s: {answer}"
+            );
+            ensure!(
+                answer.contains("unable to communicate with etcd") && answer.ends_with("503"),
+                "{path}: {answer}"
+            );
+        }
+        wait_for("the metrics to tell", Duration::from_secs(20), || {
+            let metrics = ask(cluster, "metrics").map_err(|error| format!("{error:#}"))?;
+            let silence = metric(&metrics, "fleet_registry_last_contact_seconds");
+            match silence {
+                Some(silence) if silence > TTL.as_secs_f64() => Ok(()),
+                other => Err(format!("last contact {other:?}")),
+            }
+        })?;
+        are_untouched(cluster, &before)?;
+
+        cluster.lab.etcd().thaw()?;
+        cluster.wait_for_members(2)?;
+        goes_on(cluster, "last.service")?;
+        let answer = ask(cluster, "fleet/v1/units")?;
+        ensure!(answer.ends_with("200"), "{answer}");
+        let silence = metric(
+            &ask(cluster, "metrics")?,
+            "fleet_registry_last_contact_seconds",
+        );
+        ensure!(
+            silence.is_some_and(|silence| silence < TTL.as_secs_f64()),
+            "{silence:?}"
+        );
+        are_untouched(cluster, &before)
+    })
+}
+
+/// `etcd_request_timeout`, in seconds, as fleet.conf has it when it says nothing.
+const REQUEST_TIMEOUT: f64 = 1.0;
+
+/// What the API of `m1` answers: the body, and on a line of its own the status.
+fn ask(cluster: &Cluster, path: &str) -> Result<String> {
+    let url = format!("http://fleet/{path}");
+    let curl = [
+        "curl",
+        "--silent",
+        "--max-time",
+        "10",
+        "--write-out",
+        "\n%{http_code}",
+    ];
+    let line = curl
+        .into_iter()
+        .chain(["--unix-socket", "/run/fleet.sock", &url]);
+    cluster.machine("m1")?.read(line)
+}
+
+fn metric(page: &str, name: &str) -> Option<f64> {
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.parse().ok()
+}

@@ -73,3 +73,35 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_with_its_cure() {
+        let failure = |code| {
+            let source = std::io::Error::from_raw_os_error(code);
+            let path = "/units/web.service".into();
+            let operation = "writing";
+            Failure::from(FileError::Io {
+                operation,
+                path,
+                source,
+            })
+        };
+        // ENOSPC, EDQUOT, EROFS
+        for (code, cure) in [
+            (28, "make room there"),
+            (122, "make room there"),
+            (30, "make it writable"),
+        ] {
+            let told = failure(code);
+            assert!(told.transient);
+            assert!(told.problem.starts_with("writing /units/web.service: "));
+            assert!(told.problem.contains(cure), "{}", told.problem);
+        }
+        // EISDIR
+        assert!(!failure(21).problem.contains(';'));
+    }
+}

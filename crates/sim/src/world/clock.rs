@@ -25,7 +25,7 @@ fn a_clock_that_is_set_neither_cuts_a_delay_short_nor_makes_it_longer() {
 }
 
 async fn story(seed: u64, steps: [i64; 2]) {
-    let mut world = World::new(Chance::new(seed), Trace::new(false))
+    let mut world = Box::pin(World::new(Chance::new(seed), Trace::new(false)))
         .await
         .unwrap();
     world.settle().await;

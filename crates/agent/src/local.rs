@@ -46,6 +46,8 @@ pub(crate) struct Local {
     link_problem: String,
     /// The assignment with which something went wrong for good.
     failed: Option<Assignment>,
+    /// How often systemd had stopped what is fenced when it was started last.
+    falls: u64,
     /// Nothing is wrong with it: others must be done with it first.
     waits: bool,
     /// How it has failed by itself, and when it is started again for that.
@@ -183,6 +185,16 @@ impl Local {
         self.busy = false;
         self.problem.clear();
         (self.failed, self.retry, self.waits) = (None, None, false);
+    }
+
+    /// It is about to be started; systemd has stopped what is fenced so often by now.
+    pub(crate) fn start_ordered(&mut self, falls: u64) {
+        self.falls = falls;
+    }
+
+    /// Whether systemd had stopped what is fenced as often when it was started last.
+    pub(crate) fn was_started_at(&self, falls: u64) -> bool {
+        self.falls == falls
     }
 
     /// systemd has stopped it because the machine's lease seemed to have ended: it is started anew, if it is ours still.

@@ -35,6 +35,8 @@ pub(crate) struct Rounds<S> {
     units: BTreeMap<UnitName, Local>,
     /// A batch is being prepared: files wait for the next one.
     preparing: bool,
+    /// How often systemd has stopped what was fenced.
+    falls: u64,
     orders: JoinSet<()>,
     news: mpsc::UnboundedReceiver<News>,
     report: mpsc::UnboundedSender<News>,
@@ -58,6 +60,7 @@ impl<S: Systemd> Rounds<S> {
             memberships,
             units: units.collect(),
             preparing: false,
+            falls: 0,
             orders: JoinSet::new(),
             news,
             report,
@@ -173,6 +176,9 @@ impl<S: Systemd> Rounds<S> {
     }
 
     fn start(&mut self, name: UnitName) {
+        if let Some(local) = self.units.get_mut(&name) {
+            local.start_ordered(self.falls);
+        }
         let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
         self.orders.spawn(orders::start(agent, name, report));
     }
@@ -209,6 +215,7 @@ impl<S: Systemd> Rounds<S> {
                     local.started();
                     Ok(())
                 });
+                self.note_fall(&name);
             }
             News::StartEnded(name, result) => {
                 if let Some(local) = self.units.get_mut(&name) {
@@ -223,6 +230,8 @@ impl<S: Systemd> Rounds<S> {
 
     fn prepared(&mut self, prepared: Prepared, starts: &BTreeSet<UnitName>) {
         self.preparing = false;
+        // what was stopped was not what is started now
+        self.take_fallen();
         let mut vetoes = prepared.vetoes;
         for (name, outcome) in prepared.outcomes {
             let veto = vetoes.remove(&name);

@@ -35,7 +35,10 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) async fn stay(mut self) -> Result<(), Infallible> {
         loop {
-            let membership = self.join().await;
+            let mut membership = self.join().await;
+            if let Some(earlier) = &*self.membership.borrow() {
+                membership.continue_renewals(earlier);
+            }
             self.announce(&membership);
             tokio::select! {
                 Lost = membership.keep_alive() => self.lost(),

@@ -1,5 +1,6 @@
 //! Keeping a membership, noticing that somebody has written over it, and giving it up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
@@ -64,6 +65,15 @@ impl Membership {
     /// [`ttl`](Membership::ttl) after that.
     pub fn renewals(&self) -> watch::Receiver<Instant> {
         self.renewed.subscribe()
+    }
+
+    /// The machine's record was written anew, on the same lease: who follows the renewals of the earlier membership follows ours.
+    /// Nothing happens if the lease is another one.
+    pub fn continue_renewals(&mut self, earlier: &Membership) {
+        if earlier.lease == self.lease {
+            earlier.renewed.send_replace(*self.renewed.borrow());
+            self.renewed = Arc::clone(&earlier.renewed);
+        }
     }
 
     /// Ends the membership: the machine's record, its unit states and its leadership go in one event.

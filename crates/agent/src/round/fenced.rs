@@ -51,6 +51,7 @@ impl<S: Systemd> Rounds<S> {
         if !self.agent.fence.take_fell() {
             return;
         }
+        self.falls += 1;
         let files = &self.agent.files;
         let launched = self.units.iter_mut().filter(|(_, local)| local.launched);
         for (name, local) in launched {
@@ -62,6 +63,18 @@ impl<S: Systemd> Rounds<S> {
             if let Err(error) = files.unmark(name) {
                 tracing::warn!(unit = %name, error = %chain(&error), "a mark is not removed");
             }
+        }
+    }
+
+    /// A unit has been started; if it is fenced, it may have been stopped since with all others.
+    pub(super) fn note_fall(&mut self, name: &UnitName) {
+        let falls = self.falls;
+        let local = self.units.get_mut(name);
+        let Some(local) = local.filter(|local| !local.was_started_at(falls)) else {
+            return;
+        };
+        if self.agent.files.fenced(name).is_some() {
+            local.fell();
         }
     }
 

@@ -12,6 +12,7 @@ const SHORT: Duration = Duration::from_secs(2);
 
 on_both!(
     a_member_is_seen_by_all,
+    who_follows_the_renewals_goes_on_when_the_record_is_written_anew,
     leaving_is_one_event,
     a_lease_that_ends_takes_everything_with_it_in_one_event,
     a_restarted_process_goes_on_where_the_last_one_was,
@@ -318,4 +319,20 @@ async fn a_member_of_an_etcd_that_lost_its_data_is_lost() {
     etcd.kill();
     etcd.restart_empty();
     assert_eq!(soon("the loss", kept).await.unwrap(), Lost);
+}
+
+async fn who_follows_the_renewals_goes_on_when_the_record_is_written_anew(server: Server) {
+    let registry = server.registry().await;
+    let ttl = Duration::from_secs(3);
+    let before = registry.join(&machine("m1", "boot-1"), ttl).await.unwrap();
+    let mut renewals = before.renewals();
+    let mut other = machine("m1", "boot-1");
+    other.metadata.clear();
+    let mut after = registry.join(&other, ttl).await.unwrap();
+    assert_eq!(after.lease, before.lease);
+    after.continue_renewals(&before);
+    let kept = tokio::spawn(async move { after.keep_alive().await });
+    renewals.borrow_and_update();
+    soon("a renewal", renewals.changed()).await.unwrap();
+    kept.abort();
 }

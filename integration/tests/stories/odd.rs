@@ -260,18 +260,30 @@ fn a_full_disk_under_the_embedded_store() -> Result<()> {
         const STORE: &str = "/var/lib/fleet/store";
         let before = start_jobs(cluster, 4)?;
         let machine = cluster.machine("m1")?;
-        machine.fill_disk(STORE)?;
+        let first = machine.main_pid("fleet.service")?;
+        machine.give_small_disk(STORE, 8)?;
         // the file that it has open is not on that disk
-        let journal = || machine.journal("fleet.service");
-        let began = journal()?.len();
         machine.signal("fleetd", Signal::SIGKILL)?;
-        wait_for("fleetd to say so", Duration::from_secs(20), || {
-            // it may open what it has and fail with what is new
-            let stuffed = etcdctl(cluster, &["put", "/stuffing", &"x".repeat(100_000)]);
-            match journal() {
-                Ok(text) if is_told(&text[began..], &[STORE, "No space left on device"]) => Ok(()),
-                Ok(text) => Err(format!("{stuffed:?} {}", &text[began..])),
-                Err(error) => Err(format!("{error:#}")),
+        wait_for("another fleetd", Duration::from_secs(20), || {
+            let pid = machine.main_pid("fleet.service");
+            match pid.map_err(|error| format!("{error:#}"))? {
+                pid if pid != first && pid != "0" => Ok(()),
+                pid => Err(format!("MainPID={pid}")),
+            }
+        })?;
+        cluster.wait_for_members(2)?;
+
+        let stuffing = "x".repeat(100_000);
+        wait_for("fleetd to say so", Duration::from_secs(30), || {
+            let stuffed = etcdctl(cluster, &["put", "/stuffing", &stuffing]).map(drop);
+            let words = [
+                "the embedded store has ended",
+                STORE,
+                "No space left on device",
+            ];
+            match machine.journal("fleet.service") {
+                Ok(text) if is_told(&text, &words) => Ok(()),
+                other => Err(format!("{:?} {stuffed:?}", other.err())),
             }
         })?;
         are_untouched(cluster, &before)?;

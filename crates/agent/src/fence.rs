@@ -52,13 +52,6 @@ pub(crate) struct Found {
     pub(crate) assignment: Option<Assignment>,
 }
 
-/// What an agent finds that begins, or whose machine has become a member anew.
-#[derive(Debug, Default)]
-pub(crate) struct Recovered {
-    /// Units that run and are not ours to run.
-    pub(crate) strays: Vec<UnitName>,
-}
-
 impl Fence {
     /// The units that this machine has claimed.
     pub(crate) fn held(&self) -> BTreeSet<UnitName> {
@@ -252,12 +245,13 @@ impl<S: Systemd> Agent<S> {
         self.arm().await?;
         if self.fence.lock().fell {
             // the loop may have ended meanwhile
-            let _ = report.send(News::Fenced(Recovered::default()));
+            let _ = report.send(News::Strays(Vec::new()));
         }
         Ok(())
     }
 
-    /// Finds out which of the fenced units that have been started here are this machine's to run, until that succeeds.
+    /// Finds out which of the fenced units that have been started here are this machine's to run, until that succeeds, and reports those
+    /// that run and are not.
     pub(crate) async fn recover_fence(
         self: Arc<Self>,
         found: Vec<Found>,
@@ -266,7 +260,7 @@ impl<S: Systemd> Agent<S> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match self.recover_once(&found).await {
-                Ok(recovered) => return drop(report.send(News::Fenced(recovered))),
+                Ok(strays) => return drop(report.send(News::Strays(strays))),
                 Err(failure) => {
                     tracing::warn!(
                         problem = failure.problem,
@@ -278,28 +272,28 @@ impl<S: Systemd> Agent<S> {
         }
     }
 
-    async fn recover_once(&self, found: &[Found]) -> Result<Recovered, Failure> {
+    async fn recover_once(&self, found: &[Found]) -> Result<Vec<UnitName>, Failure> {
         let _turn = self.fence.turn.lock().await;
         let lost = || Failure::passing("this machine is no member of the cluster");
         let membership = self.fence.membership().ok_or_else(lost)?;
         let claims = membership.claims().await;
         let claims = claims.map_err(|error| Failure::passing(chain(&error)))?;
-        let mut recovered = Recovered::default();
+        let mut strays = Vec::new();
         {
             let mut state = self.fence.lock();
             state.held = claims.into_keys().collect();
             state.leaving.clear();
         }
         if found.is_empty() && !self.fence.holds_any() {
-            return Ok(recovered);
+            return Ok(strays);
         }
         self.arm().await?;
         for unit in found.iter().filter(|unit| unit.up) {
             if !self.may_keep(&unit.name, unit.assignment.as_ref()).await? {
-                recovered.strays.push(unit.name.clone());
+                strays.push(unit.name.clone());
             }
         }
-        Ok(recovered)
+        Ok(strays)
     }
 
     /// Whether a unit that runs is ours to run, claimed by now if not before.

@@ -8,6 +8,7 @@
 
 mod agent;
 mod batch;
+mod failing;
 mod failure;
 mod fence;
 pub mod files;
@@ -16,6 +17,7 @@ mod orders;
 mod outbox;
 mod round;
 mod run;
+mod story;
 pub mod systemd;
 
 pub use agent::{Agent, AgentError, Counters};

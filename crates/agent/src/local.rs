@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use unitfile::{Hash, UnitName};
 
 use crate::batch::Outcome;
+use crate::failing::Failing;
 use crate::failure::Failure;
 use crate::files::Found;
 use crate::systemd::{JobResult, Status};
@@ -47,6 +48,8 @@ pub(crate) struct Local {
     failed: Option<Assignment>,
     /// Nothing is wrong with it: others must be done with it first.
     waits: bool,
+    /// How it has failed by itself, and when it is started again for that.
+    pub(crate) failing: Failing,
     /// When to try again what went wrong for the moment.
     retry: Option<Retry>,
 }
@@ -77,6 +80,20 @@ impl Local {
             active: self.is_up(),
             busy: self.busy || self.rests_until().is_some(),
             failed: self.failed.clone(),
+        }
+    }
+
+    /// Whether systemd has given it up: it was started, and has failed since.
+    pub(crate) fn has_failed(&self) -> bool {
+        let failed = |status: &Status| status.active == "failed" && !status.starting;
+        let failed = self.status.as_ref().is_some_and(failed);
+        failed && self.launched && !self.busy && !self.start_job && !self.may_be_up
+    }
+
+    /// It is to be started once more, if its time has come.
+    pub(crate) fn start_again(&mut self, now: Instant) {
+        if self.failing.is_due(now) {
+            self.launched = false;
         }
     }
 
@@ -126,6 +143,7 @@ impl Local {
     /// It is down, by an order of ours.
     pub(crate) fn stopped(&mut self, status: Status) {
         (self.launched, self.start_job, self.stop_ordered) = (false, false, false);
+        self.failing = Failing::default();
         self.look(status);
         self.start_problem.clear();
         self.succeeded();
@@ -135,6 +153,7 @@ impl Local {
     pub(crate) fn started(&mut self) {
         (self.launched, self.may_be_up, self.start_job) = (true, true, true);
         self.stop_ordered = false;
+        self.failing.started();
         self.succeeded();
     }
 
@@ -153,6 +172,7 @@ impl Local {
             Outcome::Removed => *self = Local::default(),
             Outcome::Written(hash, problem) => {
                 self.file = Some(hash);
+                self.failing = Failing::default();
                 self.link_problem = problem.unwrap_or_default();
             }
             Outcome::Kept => {}
@@ -207,6 +227,7 @@ impl Local {
         let before = self.is_up();
         if status.active == "active" {
             self.start_problem.clear();
+            self.failing.is_well(Instant::now());
         }
         self.may_be_up = false;
         self.status = Some(status);
@@ -241,6 +262,7 @@ impl Local {
             current: self.current(),
             starting: self.is_starting(),
             problem: self.problem().to_owned(),
+            failures: self.failing.count(),
         })
     }
 
@@ -254,7 +276,13 @@ impl Local {
     }
 
     fn problem(&self) -> &str {
-        let problems = [&self.problem, &self.start_problem, &self.link_problem];
+        let failing = self.failing.problem();
+        let problems = [
+            &self.problem,
+            failing,
+            &self.start_problem,
+            &self.link_problem,
+        ];
         let some = problems.into_iter().find(|problem| !problem.is_empty());
         some.map_or("", String::as_str)
     }

@@ -12,7 +12,6 @@ use unitfile::UnitName;
 use crate::Agent;
 use crate::batch::Prepared;
 use crate::failure::Failure;
-use crate::fence::Recovered;
 use crate::systemd::{Job, JobResult, Status, Systemd, SystemdError};
 
 /// What the loop hears from the orders that it gave.
@@ -22,8 +21,8 @@ pub(crate) enum News {
     Stopped(UnitName, Result<Status, Failure>),
     /// The files of a batch are in place, or not; and which units shall be started next.
     Prepared(Prepared, BTreeSet<UnitName>),
-    /// What is known of fenced units by now.
-    Fenced(Recovered),
+    /// Fenced units that run here and are not ours to run.
+    Strays(Vec<UnitName>),
     /// systemd took a unit's start job, or refused it.
     Started(UnitName, Result<(), Failure>),
     /// A start job ended.

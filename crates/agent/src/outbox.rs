@@ -6,11 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleet::UnitState;
-use registry::{Backoff, MemberError, Membership};
+use registry::{Backoff, MemberError, Membership, Telling};
 use tokio::sync::{Notify, watch};
 use unitfile::UnitName;
 
 use crate::failure::chain;
+use crate::story::Story;
 
 /// States that change within this time go out together; the first one goes at once.
 const GATHER: Duration = Duration::from_millis(20);
@@ -28,9 +29,17 @@ pub(crate) struct Outbox {
 struct Content {
     states: BTreeMap<UnitName, UnitState>,
     changed: BTreeSet<UnitName>,
+    story: Story,
 }
 
 type Row = (UnitName, Option<UnitState>);
+
+/// What goes out together.
+#[derive(Debug)]
+struct Parcel {
+    rows: Vec<Row>,
+    told: Option<Telling>,
+}
 
 impl Outbox {
     /// The state of a unit is `state` now; nothing if the unit is gone.
@@ -39,11 +48,18 @@ impl Outbox {
         if content.states.get(name) == state.as_ref() {
             return;
         }
+        content.story.hear(name, state.as_ref());
         match state {
             Some(state) => content.states.insert(name.clone(), state),
             None => content.states.remove(name),
         };
         content.changed.insert(name.clone());
+        self.wake.notify_one();
+    }
+
+    /// All that was there at the beginning has been put: from here on what changes is told.
+    pub(crate) fn adopted(&self) {
+        self.lock().story.begin();
         self.wake.notify_one();
     }
 
@@ -73,9 +89,11 @@ impl Outbox {
     async fn publish_under(&self, membership: &Membership) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let rows = self.take().await;
-            match membership.publish(&rows).await {
+            let Parcel { rows, told } = self.take(membership).await;
+            let published = membership.publish_and_tell(&rows, told.as_ref()).await;
+            match published {
                 Ok(()) => {
+                    self.lock().story.written();
                     backoff.reset();
                     tokio::time::sleep(GATHER).await;
                 }
@@ -91,11 +109,11 @@ impl Outbox {
     }
 
     /// Waits for changes and takes them.
-    async fn take(&self) -> Vec<Row> {
+    async fn take(&self, membership: &Membership) -> Parcel {
         loop {
-            let rows = self.lock().take();
-            if !rows.is_empty() {
-                return rows;
+            let parcel = self.lock().take(membership);
+            if !parcel.rows.is_empty() || parcel.told.is_some() {
+                return parcel;
             }
             self.wake.notified().await;
         }
@@ -127,12 +145,15 @@ async fn renewed(memberships: &mut watch::Receiver<Membership>) {
 }
 
 impl Content {
-    fn take(&mut self) -> Vec<Row> {
+    fn take(&mut self, membership: &Membership) -> Parcel {
         let changed = std::mem::take(&mut self.changed);
         let row = |name: UnitName| {
             let state = self.states.get(&name).cloned();
             (name, state)
         };
-        changed.into_iter().map(row).collect()
+        Parcel {
+            rows: changed.into_iter().map(row).collect(),
+            told: self.story.take(membership),
+        }
     }
 }

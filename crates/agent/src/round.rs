@@ -67,6 +67,7 @@ impl<S: Systemd> Rounds<S> {
         tracing::info!(units = names.len(), "adopting what is there");
         let states = agent.look(&names).await;
         rounds.take_states(states);
+        agent.outbox.adopted();
         rounds.recover_fence();
         Ok(rounds)
     }
@@ -109,6 +110,7 @@ impl<S: Systemd> Rounds<S> {
     /// Gives the orders that are due.
     fn act(&mut self) {
         self.take_schedule();
+        self.take_failed();
         self.take_stopped();
         self.take_fallen();
         self.leave_fences();
@@ -215,7 +217,7 @@ impl<S: Systemd> Rounds<S> {
                 self.publish(&name);
             }
             News::Prepared(prepared, starts) => self.prepared(prepared, &starts),
-            News::Fenced(recovered) => self.fenced(recovered),
+            News::Strays(strays) => self.stop_strays(strays),
         }
     }
 
@@ -273,6 +275,36 @@ impl<S: Systemd> Rounds<S> {
         self.take_states(states)
     }
 
+    /// Units that systemd has given up, and those that are to be started once more for that.
+    fn take_failed(&mut self) {
+        let now = Instant::now();
+        let concerned = |local: &Local| {
+            let failed = local.has_failed() && local.failing.is_news();
+            failed || local.failing.next().is_some()
+        };
+        let names = self.units.iter().filter(|(_, local)| concerned(local));
+        for name in names.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            if let Some(local) = self.units.get_mut(&name) {
+                local.start_again(now);
+            }
+            if self.count_failure(&name) {
+                self.publish(&name);
+            }
+        }
+    }
+
+    /// Counts a failure that has not been counted; whether there was one.
+    fn count_failure(&mut self, name: &UnitName) -> bool {
+        let local = self.units.get_mut(name);
+        let Some(local) = local.filter(|local| local.has_failed() && local.failing.is_news())
+        else {
+            return false;
+        };
+        let limit = self.agent.files.reschedule_after(name);
+        local.failing.failed(Instant::now(), limit);
+        true
+    }
+
     /// Units that went down by orders of ours while systemd could not tell us so.
     fn take_stopped(&mut self) {
         for (name, local) in &mut self.units {
@@ -290,6 +322,7 @@ impl<S: Systemd> Rounds<S> {
             if let Some(local) = self.units.get_mut(&name) {
                 due |= local.look(status);
             }
+            self.count_failure(&name);
             if !self.units.get(&name).is_some_and(Local::is_in_between) {
                 self.publish(&name);
             }
@@ -338,7 +371,11 @@ impl<S: Systemd> Rounds<S> {
 
     fn next_retry(&self) -> Instant {
         let resting = self.units.values().filter_map(Local::rests_until);
-        resting.min().unwrap_or_else(|| Instant::now() + IDLE)
+        let failing = self.units.values().filter_map(|local| local.failing.next());
+        resting
+            .chain(failing)
+            .min()
+            .unwrap_or_else(|| Instant::now() + IDLE)
     }
 }
 

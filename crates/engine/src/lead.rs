@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
 use fleet::fence::Vigil;
+use fleet::history::Account;
 use fleet::schedule::{Plan, Planner, Terms};
 use fleet::{Cluster, MachineId};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::Clock;
+use crate::trim::Trimmer;
 use crate::{Options, Status, log};
 
 /// How soon machines that have not been heard of are listened for again.
@@ -44,6 +46,7 @@ pub(crate) async fn lead(
 ) -> End {
     let mut mirror = registry.mirror().await;
     let mut planner = Planner::default();
+    let mut trimmer = Trimmer::start(leadership);
     let mut touched = Touched::Everything;
     let mut silent = BTreeSet::new();
     let mut vigil = Vigil::default();
@@ -67,6 +70,7 @@ pub(crate) async fn lead(
             Ok(meanwhile) => touched = meanwhile,
             Err(end) => return end,
         }
+        trimmer.written(mirror.events());
         lapse(&mut vigil, leadership, mirror.cluster(), clock.now()).await;
         if !touched.is_empty() {
             continue;
@@ -125,15 +129,18 @@ fn make_plan(
 async fn commit(
     mirror: &mut Mirror,
     leadership: &mut Leadership,
-    Plan { changes, .. }: &Plan,
+    plan: &Plan,
     status: &watch::Sender<Status>,
 ) -> Result<Touched, End> {
-    let mut touched = Touched::default();
+    let (mut touched, changes) = (Touched::default(), &plan.changes);
     if changes.is_empty() {
         return Ok(touched);
     }
     let begun = Instant::now();
-    let committed = leadership.commit(changes).await.inspect_err(|_| {
+    let account = Account::of(mirror.cluster(), plan);
+    let told = |change| account.with(change);
+    let committed = leadership.commit_and_tell(changes, &told).await;
+    let committed = committed.inspect_err(|_| {
         status.send_modify(|status| status.not_committed(changes));
     })?;
     changes.iter().for_each(log::change);

@@ -8,6 +8,7 @@ mod clock;
 mod lead;
 mod log;
 mod status;
+mod trim;
 
 use std::error::Error;
 use std::time::Duration;

@@ -46,6 +46,13 @@ pub(crate) fn change(change: &Change) {
         }
         Change::Miss { machine, away } => missed(machine, away),
         Change::Obey { unit } => tracing::debug!("the order to move Unit({unit}) is done with"),
+        Change::Blame { unit, failed } => tracing::info!(
+            "Unit({unit}) kept failing on Machine({}): it is tried elsewhere, once",
+            failed.machine
+        ),
+        Change::Absolve { unit } => {
+            tracing::debug!("Unit({unit}) is not the one that kept failing any more")
+        }
         Change::Unmiss { machine } => {
             tracing::debug!("Machine({machine}) is noted as away no more")
         }

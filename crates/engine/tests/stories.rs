@@ -247,6 +247,26 @@ async fn a_shutdown_gives_the_leadership_up() {
     assert!(status.borrow().leader_since.is_none());
 }
 
+#[tokio::test]
+async fn the_oldest_events_go_when_there_are_too_many() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let member = join(&registry, "m1").await;
+    store.put_events(0..registry::KEPT + 50).await;
+    let _engine = Engine::start(&registry, &member);
+    soon(
+        "what there was before to be trimmed",
+        Box::pin(store.until_kept()),
+    )
+    .await;
+    store.put_events(10_000..10_150).await;
+    soon(
+        "what there is now to be trimmed",
+        Box::pin(store.until_kept()),
+    )
+    .await;
+}
+
 /// A store in memory, with a client for what an engine never does.
 struct Server(store::Store);
 
@@ -274,6 +294,32 @@ impl Server {
             .put(format!("/fleet/{key}"), value, None)
             .await
             .unwrap();
+    }
+
+    /// Somebody tells of so many things.
+    async fn put_events(&self, numbers: std::ops::Range<usize>) {
+        let mut client = self.client().await;
+        for number in numbers {
+            let key = format!("/fleet/event/{:014}-m2-000000", 1_795_752_503_123 + number);
+            let told = r#"[{"what":"stopped"}]"#;
+            client.put(key, told, None).await.unwrap();
+        }
+    }
+
+    /// Waits until there are no more events than shall be kept, give or take what is not worth an order.
+    async fn until_kept(&self) {
+        let mut client = self.client().await;
+        let count = etcd_client::GetOptions::new()
+            .with_prefix()
+            .with_count_only();
+        loop {
+            let found = client.get("/fleet/event/", Some(count.clone())).await;
+            let count = usize::try_from(found.unwrap().count()).unwrap();
+            if (registry::KEPT..registry::KEPT + 100).contains(&count) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn delete(&self, key: &str) {
@@ -385,6 +431,7 @@ fn state(sub: &str, hash: unitfile::Hash) -> UnitState {
         current: DesiredState::Launched,
         starting: false,
         problem: String::new(),
+        failures: 0,
     }
 }
 

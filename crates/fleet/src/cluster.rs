@@ -7,8 +7,8 @@ use unitfile::{Hash, UnitFile, UnitName};
 
 use crate::fence::Claim;
 use crate::{
-    Assignment, Away, Cordon, DesiredState, Machine, MachineId, Requirements, Unit, UnitRecord,
-    UnitState,
+    Assignment, Away, Cordon, DesiredState, FailedOn, Machine, MachineId, Requirements, Unit,
+    UnitRecord, UnitState,
 };
 
 /// Everything the records say at one revision. Built by [`Cluster::apply`]; read by the planner,
@@ -39,6 +39,8 @@ pub struct Cluster {
     pub admitted: BTreeMap<MachineId, i64>,
     /// The machine of each scheduled unit that is not global.
     pub targets: BTreeMap<UnitName, MachineId>,
+    /// Units that were moved because they kept failing.
+    pub failed: BTreeMap<UnitName, FailedOn>,
     /// Fenced units, and the machine that may be running each.
     pub claims: BTreeMap<UnitName, Claim>,
     /// What systemd says, per unit and machine.
@@ -85,6 +87,8 @@ pub enum Event {
     Target(UnitName, Option<MachineId>),
     /// `state/<unit>/<machine>`
     State(UnitName, MachineId, Option<UnitState>),
+    /// `failed/<unit>`
+    Failed(UnitName, Option<FailedOn>),
     /// `fence/<unit>`
     Claim(UnitName, Option<Claim>),
     /// `leader`
@@ -156,9 +160,10 @@ impl Event {
     fn subject(&self) -> Option<Subject> {
         Some(match self {
             Event::File(hash, _) => Subject::File(*hash),
-            Event::Unit(unit, _) | Event::Target(unit, _) | Event::Move(unit, _) => {
-                Subject::Unit(unit.clone())
-            }
+            Event::Unit(unit, _)
+            | Event::Target(unit, _)
+            | Event::Move(unit, _)
+            | Event::Failed(unit, _) => Subject::Unit(unit.clone()),
             Event::Machine(id, _)
             | Event::Metadata(id, ..)
             | Event::Cordon(id, _)
@@ -200,6 +205,7 @@ impl Cluster {
             Event::Admitted(id, since) => set(&mut self.admitted, id, since),
             Event::Target(unit, machine) => set(&mut self.targets, unit, machine),
             Event::State(unit, id, state) => set_nested(&mut self.states, unit, id, state),
+            Event::Failed(unit, failed) => set(&mut self.failed, unit, failed),
             Event::Claim(unit, claim) => set(&mut self.claims, unit, claim),
             Event::Leader(machine) => self.leader = machine,
         }

@@ -15,10 +15,10 @@ use crate::Resources;
 pub use check::{Invalid, check};
 pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
-pub(crate) use options::parse_seconds;
+pub use options::parse_seconds;
 use options::{
     AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, FENCE, MAX_PER_MACHINE, MEMORY_RESERVATION,
-    MOVE_DELAY, PREFER, SPREAD, STICKY,
+    MOVE_DELAY, PREFER, RESCHEDULE_AFTER, SPREAD, STICKY,
 };
 
 /// The section's name in a unit file.
@@ -39,7 +39,7 @@ const LEGACY_CONFLICTS: &str = "X-Conflicts";
 /// Before a pattern of `MachineOf=`: every unit that it matches, not any.
 const ALL: &str = "all:";
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     MACHINE_ID,
     MACHINE_OF,
     METADATA,
@@ -57,6 +57,7 @@ const KEYS: [&str; 22] = [
     STICKY,
     MOVE_DELAY,
     FENCE,
+    RESCHEDULE_AFTER,
     LEGACY_MACHINE_ID,
     LEGACY_BOOT_ID,
     LEGACY_MACHINE_OF,
@@ -91,6 +92,8 @@ pub struct Requirements {
     pub move_delay: u64,
     /// `Fence=`: at most one copy, ever: see [`fence`](crate::fence).
     pub fence: bool,
+    /// `RescheduleAfter=`: after so many failures in a row it is moved, once.
+    pub reschedule_after: Option<u32>,
 }
 
 /// One item of `MachineOf=`.
@@ -165,6 +168,7 @@ impl Requirements {
             sticky: section.is_set(STICKY),
             move_delay: section.move_delay(),
             fence: section.is_set(FENCE),
+            reschedule_after: section.reschedule_after(),
         }
     }
 }

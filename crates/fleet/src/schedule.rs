@@ -19,6 +19,7 @@ mod change;
 mod diff;
 mod draft;
 mod drain;
+mod failing;
 mod fit;
 mod hosts;
 mod index;

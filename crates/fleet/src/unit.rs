@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use unitfile::{Hash, UnitName};
 
-use crate::Requirements;
+use crate::{MachineId, Requirements};
 
 /// A unit: a name, a unit file, and a desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,4 +104,15 @@ pub struct UnitState {
     pub starting: bool,
     /// Why the agent could not do what was asked, in one line; empty when all is well.
     pub problem: String,
+    /// How often it has failed there in a row, systemd's own restarts not counted; only if the unit asks for that to be counted.
+    pub failures: u32,
+}
+
+/// The record `failed/<unit>`: the unit was moved because it kept failing, which is done once for each of its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedOn {
+    /// Where it kept failing.
+    pub machine: MachineId,
+    /// With which unit file.
+    pub hash: Hash,
 }

@@ -8,8 +8,13 @@
 //!   `GET /fleet/v2/machines/ID` answers [`MachineStatus`]; `PUT` and `DELETE` of `/fleet/v2/machines/ID/cordon` with a
 //!   [`Cordon`] keep new units away from a machine, or drain it, and take that back.
 //! - `POST /fleet/v2/what-if` with [`WhatIf`] answers [`WhatThen`]: what the leader would do; nothing is done.
+//! - `GET /fleet/v2/events` answers what has happened as newline-delimited [`Event`]s, in the order in which it was told;
+//!   with `follow=1` it goes on. `unit=` (a name or a pattern) and `machine=` (an id or its beginning), each as often as wanted:
+//!   what is about any of them. `lines=N`: the last so many. `since=`, in milliseconds since the Unix epoch; `after=`, a revision.
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
+
+mod event;
 
 use std::collections::BTreeMap;
 use std::ops::Not;
@@ -17,6 +22,8 @@ use std::ops::Not;
 use serde::{Deserialize, Serialize};
 
 use crate::v1;
+
+pub use event::Event;
 
 /// Units to create, replace, or bring to a desired state; each as in a `PUT` of API v1.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

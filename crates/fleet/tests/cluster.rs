@@ -25,6 +25,7 @@ fn state(current: DesiredState) -> UnitState {
         current,
         starting: false,
         problem: String::new(),
+        failures: 0,
     }
 }
 

@@ -46,6 +46,7 @@ fn option(replaces: bool) -> impl Strategy<Value = String> {
         1 => "MaxPerMachine=[12]",
         1 => "MemoryReservation=[123]G",
         1 => "MoveDelaySec=[1-9]0",
+        1 => "RescheduleAfter=[1-3]",
         1 => Just("Sticky=yes".to_owned()),
     ];
     let pushing = pattern.prop_map(|pattern| format!("Replaces={pattern}"));
@@ -110,6 +111,7 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "drain m[a-d] [1-9]",
         1 => "uncordon m[a-d]",
         1 => "runs-if-there m[a-d] (a|b|c|w@[123])\\.service",
+        1 => "fails-if-there m[a-d] (a|b|c|w@[123])\\.service",
         1 => "stopped m[a-d] (a|b|c|w@[123])\\.service",
         1 => "lose-file (a|b|c|w@[123])\\.service",
         1 => r"row m[a-e] (a|b|c|g|w@[123])\.service (loaded|launched)",

@@ -21,6 +21,14 @@ fn plans() {
 }
 
 #[test]
+fn events() {
+    play("events", || {
+        let mut situation = Situation::default();
+        move |line: &str| story::events::line(&mut situation, line)
+    });
+}
+
+#[test]
 fn convergence() {
     play("converge", || {
         let mut agent = Agent::default();

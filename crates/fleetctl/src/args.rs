@@ -1,5 +1,6 @@
 //! The command line: flags, commands, their help. What they do stands in `commands`.
 
+mod events;
 mod operate;
 mod remote;
 mod transfer;
@@ -12,6 +13,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
+pub(crate) use events::Events;
 pub(crate) use operate::{Cordon, Drain, Forget, Move, Rebalance, Uncordon, WhatIf};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
@@ -133,6 +135,9 @@ pub(crate) enum Command {
     /// Tell why a unit is where it is, or what keeps it from each machine
     #[command(after_help = WHY_HELP)]
     Why(Why),
+    /// Tell what has happened to units and machines, and why
+    #[command(after_help = EVENTS_HELP)]
+    Events(Events),
     /// Print a unit file as the cluster has it
     // these prefixes have always been enough
     #[command(
@@ -272,6 +277,17 @@ there and what would have to change; machines with one fate are counted.
 Examples:
   fleetctl why web@3
   fleetctl why --output json web@3";
+
+const EVENTS_HELP: &str = "\
+What the leader decided and how units fared on their machines, in the order in which it was told.
+TIME is UTC, by the clock of the machine that told it. The cluster keeps the last 2,000 records.
+Units may be patterns; units and machines may be gone by now.
+Fields: time, what, unit, machine, reason
+
+Examples:
+  fleetctl events                              the last 50
+  fleetctl events --since 1h 'web@*' 113f16a7  of some units, or of a machine
+  fleetctl events -f hello.service             go on until interrupted";
 
 /// `why`.
 #[derive(Debug, Args)]

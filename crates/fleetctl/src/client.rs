@@ -1,5 +1,7 @@
 //! The API as the commands use it: v2 where the server has it, v1 where not.
 
+mod events;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

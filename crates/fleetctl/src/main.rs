@@ -2,6 +2,7 @@
 
 mod args;
 mod argv;
+mod calendar;
 mod client;
 mod commands;
 mod endpoint;

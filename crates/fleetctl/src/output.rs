@@ -17,6 +17,13 @@ pub(crate) fn say(text: &str) {
     aside(|| drop(std::io::stdout().write_all(terminated(text).as_bytes())));
 }
 
+/// Prints `text` on stdout as it is. False if nobody reads it any more: whoever goes on and on should end then.
+pub(crate) fn goes_on(text: &str) -> bool {
+    let mut read = true;
+    aside(|| read = std::io::stdout().write_all(text.as_bytes()).is_ok());
+    read
+}
+
 /// Prints `text` on stderr, with a newline if it lacks one.
 pub(crate) fn warn(text: &str) {
     aside(|| drop(std::io::stderr().write_all(terminated(text).as_bytes())));

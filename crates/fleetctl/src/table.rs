@@ -14,6 +14,24 @@ pub(crate) fn render(rows: &[Vec<String>]) -> String {
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
+/// A table whose rows come one after the other: a column is as wide as its longest cell so far needs.
+#[derive(Debug, Default)]
+pub(crate) struct Growing {
+    widths: Vec<usize>,
+}
+
+impl Growing {
+    /// More rows, as lines.
+    pub(crate) fn render(&mut self, rows: &[Vec<String>]) -> String {
+        let widths = widths(rows);
+        self.widths.resize(widths.len().max(self.widths.len()), 0);
+        for (known, needed) in self.widths.iter_mut().zip(widths) {
+            *known = needed.max(*known);
+        }
+        rows.iter().map(|row| line(row, &self.widths)).collect()
+    }
+}
+
 /// The width of each column: its longest cell and one more, rounded up to a tab stop.
 fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.first().map_or(0, Vec::len);
@@ -124,6 +142,16 @@ mod tests {
         );
         assert_eq!(table(&[&["UNIT", "SUB"], &["a", ""]]), "UNIT\tSUB\na\t\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn a_table_that_grows() {
+        let rows = |cells: [&str; 2]| vec![cells.map(str::to_owned).to_vec()];
+        let mut table = super::Growing::default();
+        assert_eq!(table.render(&rows(["a", "b"])), "a\tb\n");
+        assert_eq!(table.render(&rows(["aaaaaaaa", "b"])), "aaaaaaaa\tb\n");
+        assert_eq!(table.render(&rows(["a", "b"])), "a\t\tb\n");
+        assert_eq!(table.render(&[]), "");
     }
 
     #[test]

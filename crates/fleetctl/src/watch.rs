@@ -6,18 +6,19 @@ use std::time::Duration;
 use fleet::v2::UnitStatus;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Client, ClientError};
 use crate::{output, poll};
 
-/// Time between two polls of API v1.
-const POLL: Duration = Duration::from_millis(250);
+/// Time between two polls of API v1, and between attempts to reach a lost server.
+pub(crate) const POLL: Duration = Duration::from_millis(250);
 /// A stream that is silent for so long is lost: the server sends an empty line every 15 s.
-const SILENCE: Duration = Duration::from_secs(45);
+pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 /// How long a lost server may stay away.
-const AWAY: Duration = Duration::from_secs(10);
+pub(crate) const AWAY: Duration = Duration::from_secs(10);
 
 /// The statuses of some units: each one's first, then its changes. A status may come twice.
 pub(crate) struct Watch {
@@ -175,13 +176,13 @@ impl Feed {
     }
 }
 
-/// The statuses in all whole lines; what is left is the beginning of the next.
-fn take_lines(unread: &mut Vec<u8>) -> Vec<UnitStatus> {
+/// What stands in all whole lines; what is left is the beginning of the next.
+pub(crate) fn take_lines<T: DeserializeOwned>(unread: &mut Vec<u8>) -> Vec<T> {
     let Some(end) = unread.iter().rposition(|byte| *byte == b'\n') else {
         return Vec::new();
     };
     let whole: Vec<u8> = unread.drain(..=end).collect();
-    // a line that is no status is one of a later version's, or the empty one that shows life
+    // a line that cannot be read is one of a later version's, or the empty one that shows life
     whole
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice(line).ok())
@@ -190,7 +191,7 @@ fn take_lines(unread: &mut Vec<u8>) -> Vec<UnitStatus> {
 
 #[cfg(test)]
 mod tests {
-    use super::take_lines;
+    use super::{UnitStatus, take_lines};
 
     #[test]
     fn lines_cut_anywhere_come_out_whole() {
@@ -198,7 +199,7 @@ mod tests {
         let names = |unread: &mut Vec<u8>| {
             take_lines(unread)
                 .into_iter()
-                .map(|s| s.name)
+                .map(|s: UnitStatus| s.name)
                 .collect::<Vec<_>>()
         };
         assert_eq!(names(&mut unread), ["a.service"]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use agent::systemd::Systemd;
 use agent::{Agent, AgentError, Directories};
 use fleet::Machine;
+use fleet::history::{Entry, What};
 use registry::{Membership, Registry};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -248,18 +249,22 @@ impl<S: Systemd> Daemon<S> {
     }
 }
 
+/// Why units are stopped in the end.
+const LEAVING: &str = "its machine leaves";
+
 /// Takes back the states of units that are down, so that they may run elsewhere before the last one is down.
 async fn give_away(membership: Option<&Membership>, mut down: mpsc::UnboundedReceiver<UnitName>) {
     while let Some(first) = down.recv().await {
         let more = std::iter::from_fn(|| down.try_recv().ok());
-        let units: Vec<_> = std::iter::once(first)
-            .chain(more)
-            .map(|unit| (unit, None))
-            .collect();
+        let units: Vec<UnitName> = std::iter::once(first).chain(more).collect();
         let Some(membership) = membership else {
             continue;
         };
-        if let Err(error) = membership.publish(&units).await {
+        let stopped = |unit| Entry::of(What::Stopped).unit(unit).because(LEAVING);
+        let told = membership.telling(units.iter().map(stopped).collect());
+        let units: Vec<_> = units.into_iter().map(|unit| (unit, None)).collect();
+        let given = membership.publish_and_tell(&units, told.as_ref()).await;
+        if let Err(error) = given {
             tracing::debug!(%error, "units are given away with the lease");
         }
     }

@@ -12,8 +12,8 @@ use etcd_client::KeyValue;
 use fleet::cluster::FileRecord;
 use fleet::fence::Claim;
 use fleet::{
-    Assignment, Away, Cordon, DesiredState, Event, Machine, MachineId, Resources, UnitRecord,
-    UnitState,
+    Assignment, Away, Cordon, DesiredState, Event, FailedOn, Machine, MachineId, Resources,
+    UnitRecord, UnitState,
 };
 use serde::{Deserialize, Serialize};
 use unitfile::{Hash, UnitFile};
@@ -35,10 +35,11 @@ pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> 
         Key::Forgotten(id) => Event::Forgotten(id, true),
         Key::Move(unit) => Event::Move(unit, Some(json::<MachineRef>(kv)?.machine()?)),
         Key::Leader => Event::Leader(Some(json::<MachineRef>(kv)?.machine()?)),
-        Key::Commit => return Ok(None),
+        Key::Commit | Key::Event(_) => return Ok(None),
         Key::Admitted(id) => Event::Admitted(id, Some(json::<AdmittedRow>(kv)?.member_since)),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, Some(assignment(kv)?)),
         Key::Target(unit) => Event::Target(unit, Some(json::<MachineRef>(kv)?.machine()?)),
+        Key::Failed(unit) => Event::Failed(unit, Some(json::<FailedRow>(kv)?.try_into()?)),
         Key::Fence(unit) => Event::Claim(unit, Some(claim(kv)?)),
         Key::State(unit, id) => Event::State(unit, id, Some(json::<StateRow>(kv)?.try_into()?)),
     }))
@@ -56,10 +57,11 @@ pub(crate) fn gone(key: Key) -> Option<Event> {
         Key::Forgotten(id) => Event::Forgotten(id, false),
         Key::Move(unit) => Event::Move(unit, None),
         Key::Leader => Event::Leader(None),
-        Key::Commit => return None,
+        Key::Commit | Key::Event(_) => return None,
         Key::Admitted(id) => Event::Admitted(id, None),
         Key::Scheduled(id, unit) => Event::Scheduled(id, unit, None),
         Key::Target(unit) => Event::Target(unit, None),
+        Key::Failed(unit) => Event::Failed(unit, None),
         Key::Fence(unit) => Event::Claim(unit, None),
         Key::State(unit, id) => Event::State(unit, id, None),
     })
@@ -171,6 +173,14 @@ pub(crate) fn print_commit(row: &CommitRow) -> Vec<u8> {
     print(row)
 }
 
+/// Prints `failed/<unit>`.
+pub(crate) fn print_failed(failed: &FailedOn) -> Vec<u8> {
+    print(&FailedRow {
+        machine: failed.machine.to_string(),
+        hash: failed.hash.to_string(),
+    })
+}
+
 /// Prints `fence/<unit>`; the time is rounded up to seconds.
 pub(crate) fn print_claim(machine: &Machine, stop: Duration) -> Vec<u8> {
     print(&ClaimRow {
@@ -190,6 +200,7 @@ pub(crate) fn print_state(state: &UnitState) -> Vec<u8> {
         current: state.current.to_string(),
         starting: state.starting,
         problem: state.problem.clone(),
+        failures: state.failures,
     })
 }
 
@@ -280,6 +291,23 @@ struct MachineRef {
 }
 
 #[derive(Serialize, Deserialize)]
+struct FailedRow {
+    machine: String,
+    hash: String,
+}
+
+impl TryFrom<FailedRow> for FailedOn {
+    type Error = Garbage;
+
+    fn try_from(row: FailedRow) -> Result<Self, Garbage> {
+        Ok(FailedOn {
+            machine: MachineId::parse(&row.machine)?,
+            hash: row.hash.parse()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 struct ClaimRow {
     machine: String,
     boot_id: String,
@@ -313,6 +341,14 @@ struct StateRow {
     starting: bool,
     #[serde(default)]
     problem: String,
+    #[serde(default, skip_serializing_if = "is_none")]
+    failures: u32,
+}
+
+// serde hands it a reference
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl MachineRef {
@@ -345,6 +381,7 @@ impl TryFrom<StateRow> for UnitState {
             sub: row.sub,
             starting: row.starting,
             problem: row.problem,
+            failures: row.failures,
         })
     }
 }
@@ -368,11 +405,11 @@ fn assignment(kv: &KeyValue) -> Result<Assignment, Garbage> {
     Ok(Assignment { hash, desired })
 }
 
-fn json<'a, T: Deserialize<'a>>(kv: &'a KeyValue) -> Result<T, Garbage> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(kv: &'a KeyValue) -> Result<T, Garbage> {
     Ok(serde_json::from_slice(kv.value())?)
 }
 
-fn print<T: Serialize>(row: &T) -> Vec<u8> {
-    // rows are structs of strings, numbers and maps with string keys: printing them cannot fail
+pub(crate) fn print<T: Serialize>(row: &T) -> Vec<u8> {
+    // rows are structs, or lists of them, of strings, numbers and maps with string keys: printing them cannot fail
     serde_json::to_vec(row).unwrap_or_default()
 }

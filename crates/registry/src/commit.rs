@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
+use fleet::history::{Entry, MANY, counted};
 use fleet::schedule::Change;
 use fleet::{Event, MachineId};
 use futures_util::future::try_join_all;
@@ -18,7 +19,7 @@ use crate::codec::{self, CommitRow};
 use crate::keys::Key;
 use crate::leadership::Leadership;
 use crate::picture::records_of;
-use crate::{CommitError, Error, MAX_TXN_OPS};
+use crate::{CommitError, Error, MAX_TXN_OPS, Telling};
 
 const COMMITTING: &str = "committing the schedule";
 /// Files are collected in transactions of their own, so many at a time.
@@ -42,18 +43,39 @@ impl Leadership {
     /// # Errors
     /// [`CommitError::Deposed`] if we do not lead any more; changes of earlier transactions are written then.
     pub async fn commit(&mut self, changes: &[Change]) -> Result<Committed, CommitError> {
-        let mut batch = Batch::default();
+        self.commit_and_tell(changes, &|_| Vec::new()).await
+    }
+
+    /// The same, and tells of each change, by its place, in the transaction that writes it; of a great many by number only.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_and_tell(
+        &mut self,
+        changes: &[Change],
+        told: &(dyn Fn(usize) -> Vec<Entry> + Sync),
+    ) -> Result<Committed, CommitError> {
+        let in_full = changes.len() <= MANY;
+        let mut batch = Batch {
+            in_full,
+            ..Batch::default()
+        };
         let mut revision = 0;
         let dismissed = changes.iter().filter_map(|change| self.dismissal(change));
-        let written = changes.iter().map(|change| self.ops(change));
-        for ops in dismissed.chain(written).collect::<Vec<_>>() {
+        let dismissed = dismissed.map(|ops| (None, ops));
+        let written = changes.iter().enumerate();
+        let written = written.map(|(at, change)| (Some(at), self.ops(change)));
+        for (at, ops) in dismissed.chain(written).collect::<Vec<_>>() {
             if !batch.takes(&ops) {
-                revision = self
-                    .write(std::mem::take(&mut batch))
-                    .await?
-                    .unwrap_or(revision);
+                let next = Batch {
+                    in_full,
+                    ..Batch::default()
+                };
+                let full = std::mem::replace(&mut batch, next);
+                revision = self.write(full).await?.unwrap_or(revision);
             }
             batch.add(ops);
+            batch.told.extend(at.map(told).into_iter().flatten());
         }
         revision = self.write(batch).await?.unwrap_or(revision);
         self.collect(changes, revision).await
@@ -86,11 +108,17 @@ impl Leadership {
         let commit = self.registry.records.keys.print(&Key::Commit);
         let in_order = Compare::mod_revision(commit.clone(), CompareOp::Equal, self.last_commit);
         let mut ops: Vec<TxnOp> = batch.ops.into_iter().map(Op::into_txn).collect();
+        ops.extend(self.tell(batch.told, batch.in_full));
         ops.push(TxnOp::put(commit.clone(), codec::print_commit(row), None));
         Txn::new()
             .when([self.still_leads(), in_order])
             .and_then(ops)
             .or_else([TxnOp::get(commit, None)])
+    }
+
+    fn tell(&self, told: Vec<Entry>, in_full: bool) -> Option<TxnOp> {
+        let told = if in_full { told } else { counted(told) };
+        Some(Telling::of(&self.registry, &self.machine, told)?.op(&self.registry))
     }
 
     /// The revision at which this very transaction was written, by an attempt whose answer got lost.
@@ -171,6 +199,10 @@ impl Leadership {
             ),
             Event::Away(id, away) => (Key::Away(id), away.as_ref().map(codec::print_away)),
             Event::Move(unit, None) => (Key::Move(unit), None),
+            Event::Failed(unit, failed) => {
+                let row = failed.as_ref().map(codec::print_failed);
+                (Key::Failed(unit), row)
+            }
             Event::Forgotten(id, false) => (Key::Forgotten(id), None),
             Event::Admitted(id, since) => (Key::Admitted(id), since.map(codec::print_admitted)),
             _ => return None,
@@ -221,13 +253,17 @@ struct Batch {
     ops: Vec<Op>,
     keys: BTreeSet<Vec<u8>>,
     ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the changes make to tell.
+    told: Vec<Entry>,
+    /// It is told one by one.
+    in_full: bool,
 }
 
 impl Batch {
     /// Whether a change of these operations still fits. An empty batch takes any.
     fn takes(&self, ops: &[Op]) -> bool {
-        // one operation is left for the `commit` record
-        let room = self.ops.len() + ops.len() < MAX_TXN_OPS;
+        // two operations are left: for the `commit` record, and for what is told
+        let room = self.ops.len() + ops.len() + 2 <= MAX_TXN_OPS;
         self.ops.is_empty() || (room && !ops.iter().any(|op| self.touches(op)))
     }
 

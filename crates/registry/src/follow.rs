@@ -20,11 +20,10 @@ use crate::Said;
 use crate::backoff::Backoff;
 use crate::etcd::Etcd;
 use crate::keys::Range;
+use crate::list::list;
 use crate::picture::records_of;
 use crate::server::Server;
 
-/// Records in one page of a list.
-const PAGE: i64 = 10_000;
 /// Watch responses that wait for a reader who is busy.
 const QUEUE: usize = 64;
 /// The longest pause between attempts to come back.
@@ -60,15 +59,32 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
+    /// Lists a range, and tells of its changes then.
     pub(crate) fn start(etcd: Arc<Etcd>, range: Range) -> Self {
+        Follow::begin(etcd, vec![range.clone()], range, 0)
+    }
+
+    /// Lists some ranges, and tells then of the changes in all of `range`, which has them within it.
+    pub(crate) fn parts(etcd: Arc<Etcd>, parts: Vec<Range>, range: Range) -> Self {
+        Follow::begin(etcd, parts, range, 0)
+    }
+
+    /// Tells of the changes in a range after a revision. It is listed only if they are not to be had any more.
+    pub(crate) fn after(etcd: Arc<Etcd>, range: Range, revision: i64) -> Self {
+        Follow::begin(etcd, vec![range.clone()], range, revision + 1)
+    }
+
+    fn begin(etcd: Arc<Etcd>, parts: Vec<Range>, range: Range, next: i64) -> Self {
         let (news, updates) = mpsc::channel(QUEUE);
         let current = Arc::new(AtomicBool::new(false));
         let follower = Follower {
             etcd,
+            parts,
             range,
             news,
             current: current.clone(),
-            next: 0,
+            floor: next - 1,
+            next,
             latest: None,
             broken: false,
             told: false,
@@ -106,11 +122,16 @@ impl Follow {
 
 struct Follower {
     etcd: Arc<Etcd>,
+    /// What is listed.
+    parts: Vec<Range>,
+    /// What is watched.
     range: Range,
     news: mpsc::Sender<Update>,
     current: Arc<AtomicBool>,
     /// The first revision that has not been told yet.
     next: i64,
+    /// What was written up to this revision is nothing to us.
+    floor: i64,
     /// The record of the range that was written or deleted last, as far as we were told.
     latest: Option<RecordEvent>,
     /// A stream has broken since the last list: etcd may have become another.
@@ -133,6 +154,9 @@ const WATCHING: &str = "watching the registry";
 
 impl Follower {
     async fn run(mut self) {
+        if self.next > 0 && !self.watch().await {
+            return;
+        }
         while self.list().await && self.watch().await {}
     }
 
@@ -140,10 +164,10 @@ impl Follower {
     async fn list(&mut self) -> bool {
         let mut backoff = coming_back();
         loop {
-            match list(&self.etcd, &self.range).await {
+            match list(&self.etcd, &self.parts).await {
                 Ok((revision, records)) => {
                     self.next = revision + 1;
-                    self.broken = false;
+                    (self.floor, self.broken) = (0, false);
                     self.latest = latest_of(&records);
                     return self.tell(Update::Reset { revision, records }).await;
                 }
@@ -271,13 +295,17 @@ impl Follower {
     async fn has_our_past(&self) -> Result<bool, Error> {
         let at = || GetOptions::new().with_revision(self.next - 1);
         let told = self.latest.as_ref();
-        let told_until = told.map_or(0, |latest| latest.record.mod_revision());
-        let newer = at()
-            .with_range(self.range.end.clone())
-            .with_min_mod_revision(told_until + 1)
-            .with_keys_only()
-            .with_limit(1);
-        let mut reads = vec![TxnOp::get(self.range.start.clone(), Some(newer))];
+        let told_until = told.map_or(self.floor, |latest| latest.record.mod_revision());
+        let newer = |part: &Range| {
+            let newer = at()
+                .with_range(part.end.clone())
+                .with_min_mod_revision(told_until + 1)
+                .with_keys_only()
+                .with_limit(1);
+            TxnOp::get(part.start.clone(), Some(newer))
+        };
+        // what is watched and not listed may be newer than what was
+        let mut reads: Vec<TxnOp> = self.parts.iter().map(newer).collect();
         reads.extend(told.map(|latest| TxnOp::get(latest.record.key(), Some(at()))));
         let answer = self
             .etcd
@@ -365,35 +393,6 @@ fn record_event(event: &etcd_client::Event) -> Option<RecordEvent> {
     })
 }
 
-/// All records of a range at one revision, read page by page.
-pub(crate) async fn list(etcd: &Etcd, range: &Range) -> Result<(i64, Vec<KeyValue>), Error> {
-    loop {
-        match list_once(etcd, range).await {
-            // the pages' revision was compacted away between two of them
-            Err(error) if error.is_compacted() => {}
-            other => return other,
-        }
-    }
-}
-
-async fn list_once(etcd: &Etcd, range: &Range) -> Result<(i64, Vec<KeyValue>), Error> {
-    let mut rest = range.clone();
-    let mut records = Vec::new();
-    let mut revision = 0;
-    loop {
-        let options = GetOptions::new().with_limit(PAGE).with_revision(revision);
-        let mut page = etcd.range("listing the registry", &rest, options).await?;
-        if revision == 0 {
-            revision = page.header().map_or(0, |header| header.revision());
-        }
-        records.append(&mut page.take_kvs());
-        match records.last() {
-            Some(last) if page.more() => rest.start = [last.key(), b"\0"].concat(),
-            _ => return Ok((revision, records)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -419,7 +418,9 @@ mod tests {
         let current = Arc::new(AtomicBool::new(false));
         let range = Range::prefix("/fleet/");
         let mut late = Follower {
+            floor: 0,
             etcd,
+            parts: vec![range.clone()],
             range,
             news,
             current,

@@ -15,8 +15,10 @@
 //! | `schedule/<machine>` | the membership that the rows below were decided for | the leader |
 //! | `schedule/<machine>/<unit>` | hash, desired state | the leader |
 //! | `target/<unit>` | machine of a unit that is not global | the leader |
+//! | `failed/<unit>` | where a unit kept failing, and with which file: it was moved for that | the leader |
 //! | `fence/<unit>` | the machine that may be running a fenced unit | that machine; collected by the leader |
 //! | `state/<unit>/<machine>` | what systemd says; on the machine's lease | that machine |
+//! | `event/<time>-<machine>-<number>` | what has happened, in the transaction that made it happen | the leader, each machine; the oldest are deleted by the leader |
 
 use fleet::MachineId;
 use unitfile::{Hash, UnitName};
@@ -82,8 +84,21 @@ pub(crate) enum Key {
     Admitted(MachineId),
     Scheduled(MachineId, UnitName),
     Target(UnitName),
+    Failed(UnitName),
     Fence(UnitName),
     State(UnitName, MachineId),
+    Event(EventId),
+}
+
+/// Names a record of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventId {
+    /// In milliseconds since the Unix epoch, by the writer's clock.
+    pub(crate) time: u64,
+    /// The writer.
+    pub(crate) machine: MachineId,
+    /// Tells records of one writer and one millisecond apart.
+    pub(crate) number: u32,
 }
 
 /// Prints and reads keys under one prefix.
@@ -117,8 +132,14 @@ impl Keys {
             Key::Admitted(id) => format!("{prefix}schedule/{id}"),
             Key::Scheduled(id, unit) => format!("{prefix}schedule/{id}/{unit}"),
             Key::Target(unit) => format!("{prefix}target/{unit}"),
+            Key::Failed(unit) => format!("{prefix}failed/{unit}"),
             Key::Fence(unit) => format!("{prefix}fence/{unit}"),
             Key::State(unit, id) => format!("{prefix}state/{unit}/{id}"),
+            Key::Event(EventId {
+                time,
+                machine,
+                number,
+            }) => format!("{prefix}event/{time:014}-{machine}-{number:06}"),
         }
     }
 
@@ -141,8 +162,10 @@ impl Keys {
             "schedule" if !rest.contains('/') => machine(rest).map(Key::Admitted),
             "schedule" => pair(rest, machine, unit).map(|(id, unit)| Key::Scheduled(id, unit)),
             "target" => unit(rest).map(Key::Target),
+            "failed" => unit(rest).map(Key::Failed),
             "fence" => unit(rest).map(Key::Fence),
             "state" => pair(rest, unit, machine).map(|(unit, id)| Key::State(unit, id)),
+            "event" => event(rest).map(Key::Event),
             _ => None,
         }
     }
@@ -150,6 +173,31 @@ impl Keys {
     /// All keys.
     pub(crate) fn everything(&self) -> Range {
         Range::prefix(&self.prefix)
+    }
+
+    /// All keys that the picture is made of, which are those without events.
+    pub(crate) fn picture(&self) -> Vec<Range> {
+        let (all, events) = (self.everything(), self.events());
+        let before = Range {
+            start: all.start,
+            end: events.start,
+        };
+        let after = Range {
+            start: events.end,
+            end: all.end,
+        };
+        vec![before, after]
+    }
+
+    /// Whether a key is among the records of events, be it a sound one or not.
+    pub(crate) fn is_event(&self, key: &[u8]) -> bool {
+        let rest = key.strip_prefix(self.prefix.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"event/"))
+    }
+
+    /// All records of events.
+    pub(crate) fn events(&self) -> Range {
+        Range::prefix(&format!("{}event/", self.prefix))
     }
 
     /// All keys of one table.
@@ -227,6 +275,16 @@ fn machine(text: &str) -> Option<MachineId> {
     MachineId::parse(text).ok()
 }
 
+fn event(text: &str) -> Option<EventId> {
+    let (time, rest) = text.split_once('-')?;
+    let (id, number) = rest.rsplit_once('-')?;
+    Some(EventId {
+        time: time.parse().ok()?,
+        machine: machine(id)?,
+        number: number.parse().ok()?,
+    })
+}
+
 fn pair<A, B>(
     text: &str,
     first: impl Fn(&str) -> Option<A>,
@@ -258,8 +316,14 @@ mod tests {
             Key::Admitted(id.clone()),
             Key::Scheduled(id.clone(), unit.clone()),
             Key::Target(unit.clone()),
+            Key::Failed(unit.clone()),
             Key::Fence(unit.clone()),
             Key::State(unit, id),
+            Key::Event(EventId {
+                time: 1_795_752_503_123,
+                machine: MachineId::parse("m-1").unwrap(),
+                number: 7,
+            }),
         ]
     }
 

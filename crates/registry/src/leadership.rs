@@ -2,6 +2,9 @@
 
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp};
 
+use fleet::MachineId;
+use fleet::history::{Entry, What};
+
 use crate::follow::{Follow, Update};
 use crate::keys::{Key, Table};
 use crate::picture::records_of;
@@ -11,6 +14,8 @@ use crate::{Error, MemberError, Membership, Registry, codec};
 #[derive(Debug)]
 pub struct Leadership {
     pub(crate) registry: Registry,
+    /// Who leads.
+    pub(crate) machine: MachineId,
     /// Create-revision of the `leader` record: tells one leadership from the next.
     pub revision: i64,
     /// Mod-revision of the `commit` record, as we have seen or written it; 0 if there is none.
@@ -48,6 +53,7 @@ impl Membership {
         let leader = find(&Key::Leader).filter(ours);
         Ok(leader.map(|leader| Leadership {
             registry: self.registry.clone(),
+            machine: self.machine.id.clone(),
             revision: leader.create_revision(),
             last_commit: find(&Key::Commit).map_or(0, KeyValue::mod_revision),
         }))
@@ -65,9 +71,12 @@ impl Membership {
         );
         let reads =
             [Key::Leader, Key::Commit, self.record()].map(|key| TxnOp::get(keys.print(&key), None));
+        let told = Entry::of(What::Leading).on(&self.machine.id);
+        let told = self.telling(vec![told]).map(|told| told.op(&self.registry));
+        let writes = std::iter::once(put).chain(told);
         Txn::new()
             .when([vacant, self.guard()])
-            .and_then([vec![put], reads.to_vec()].concat())
+            .and_then(writes.chain(reads.clone()).collect::<Vec<_>>())
             .or_else(reads)
     }
 

@@ -14,12 +14,13 @@ use crate::follow::{Follow, RecordEvent, Update};
 use crate::keys::Key;
 use crate::records::{Read, Records};
 
-/// Everything under the prefix, as of the last [`changed`](Mirror::changed). Stays what it was while etcd is
+/// Everything under the prefix but events, as of the last [`changed`](Mirror::changed). Stays what it was while etcd is
 /// away, and catches up when that is back. A record that turns into garbage stays what it was, too, unless it is the leader's to
 /// write it anew.
 pub struct Mirror {
     cluster: Cluster,
     leases: BTreeMap<MachineId, i64>,
+    events: u64,
     follow: Follow,
     records: Arc<Records>,
 }
@@ -27,10 +28,12 @@ pub struct Mirror {
 impl Registry {
     /// Begins to mirror the registry. Waits for the first picture as long as that takes.
     pub async fn mirror(&self) -> Mirror {
-        let follow = Follow::start(self.etcd.clone(), self.records.keys.everything());
+        let keys = &self.records.keys;
+        let follow = Follow::parts(self.etcd.clone(), keys.picture(), keys.everything());
         let mut mirror = Mirror {
             cluster: Cluster::default(),
             leases: BTreeMap::new(),
+            events: 0,
             follow,
             records: self.records.clone(),
         };
@@ -48,6 +51,11 @@ impl Mirror {
     /// The lease of each machine that is there.
     pub fn leases(&self) -> &BTreeMap<MachineId, i64> {
         &self.leases
+    }
+
+    /// How many records of events have been written since it was begun, or somewhat fewer. They are not kept.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Waits for news and takes all that is there; what that changed is the answer. Losing the future loses nothing.
@@ -127,6 +135,10 @@ impl Mirror {
     }
 
     fn take_event(&mut self, RecordEvent { record, gone }: &RecordEvent, touched: &mut Touched) {
+        if self.records.keys.is_event(record.key()) {
+            self.events += u64::from(!gone);
+            return;
+        }
         let event = match gone {
             true => self.records.gone(record.key()),
             false => match self.records.read(record) {
@@ -154,7 +166,7 @@ impl Mirror {
 fn is_leaders(key: &Key) -> bool {
     matches!(
         key,
-        Key::Scheduled(..) | Key::Target(_) | Key::Admitted(_) | Key::Away(_)
+        Key::Scheduled(..) | Key::Target(_) | Key::Admitted(_) | Key::Away(_) | Key::Failed(_)
     )
 }
 

@@ -131,7 +131,7 @@ impl Registry {
 
     /// Reads ranges at one revision, the present one if `revision` is 0, and tells which that was. In one
     /// transaction if they are few enough, else in several of which the later ones look back.
-    async fn read_at(
+    pub(crate) async fn read_at(
         &self,
         what: &'static str,
         mut revision: i64,

@@ -7,7 +7,7 @@ use fleet::UnitState;
 use unitfile::UnitName;
 
 use crate::keys::Key;
-use crate::{Error, MAX_TXN_OPS, MemberError, Membership, codec};
+use crate::{Error, MAX_TXN_OPS, MemberError, Membership, Telling, codec};
 
 impl Membership {
     /// Publishes what systemd says of units, and takes back what was said of those with none: up to 128 in a
@@ -19,12 +19,25 @@ impl Membership {
         &self,
         states: &[(UnitName, Option<UnitState>)],
     ) -> Result<(), MemberError> {
+        self.publish_and_tell(states, None).await
+    }
+
+    /// The same, and tells of what has happened in the last of these transactions.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_and_tell(
+        &self,
+        states: &[(UnitName, Option<UnitState>)],
+        telling: Option<&Telling>,
+    ) -> Result<(), MemberError> {
         let newest: BTreeMap<&UnitName, &Option<UnitState>> =
             states.iter().map(|(unit, state)| (unit, state)).collect();
-        let ops: Vec<TxnOp> = newest
+        let states = newest
             .into_iter()
-            .map(|(unit, state)| self.state_op(unit, state))
-            .collect();
+            .map(|(unit, state)| self.state_op(unit, state));
+        let told = telling.map(|telling| telling.op(&self.registry));
+        let ops: Vec<TxnOp> = states.chain(told).collect();
         for some in ops.chunks(MAX_TXN_OPS) {
             self.write_guarded("publishing unit states", some).await?;
         }

@@ -1,6 +1,7 @@
 //! From what etcd holds to what the picture understands; garbage is named once and ignored.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, PoisonError};
 
 use etcd_client::KeyValue;
@@ -26,6 +27,8 @@ pub(crate) enum Read {
 /// Reads records under one prefix.
 pub(crate) struct Records {
     pub(crate) keys: Keys,
+    /// Numbers the records of events that are written.
+    pub(crate) events: AtomicU32,
     named: Mutex<HashSet<Vec<u8>>>,
 }
 
@@ -33,6 +36,7 @@ impl Records {
     pub(crate) fn new(prefix: &str) -> Self {
         Records {
             keys: Keys::new(prefix),
+            events: AtomicU32::new(0),
             named: Mutex::new(HashSet::new()),
         }
     }
@@ -79,7 +83,8 @@ impl Records {
         self.keys.parse(key)
     }
 
-    fn name(&self, kv: &KeyValue, why: &Garbage) {
+    /// Names a record that makes no sense, the first time.
+    pub(crate) fn name(&self, kv: &KeyValue, why: &Garbage) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let first = if named.len() < REMEMBERED {
             named.insert(kv.key().to_vec())

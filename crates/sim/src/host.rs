@@ -115,10 +115,18 @@ impl Host {
         self.stop(Farewell::Stay).await;
         self.boots += 1;
         self.systemd = Gate::new(Memory::boot(&self.directories().units));
-        match std::fs::remove_dir_all(self.directories().marks) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            emptied => emptied.context("emptying /run"),
+        let Directories {
+            marks,
+            runtime_units,
+            ..
+        } = self.directories();
+        for volatile in [marks, runtime_units] {
+            match std::fs::remove_dir_all(volatile) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                emptied => emptied.context("emptying /run")?,
+            }
         }
+        Ok(())
     }
 
     /// Stops the program without its noticing (SIGSTOP), or lets it go on. Its clock runs on, as a real one's

@@ -19,6 +19,7 @@ mod link;
 pub mod many;
 mod run;
 mod settled;
+mod strike;
 mod trace;
 mod units;
 mod wishes;

@@ -5,7 +5,7 @@ use unitfile::{UnitFile, UnitName};
 use crate::Chance;
 
 /// The kinds of units, by the beginning of their names, each with its `[X-Fleet]` section.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("plain", ""),
     ("slow", ""),
     ("pinned", "MachineID=m2\n"),
@@ -13,6 +13,7 @@ const KINDS: [(&str, &str); 7] = [
     ("lone", "Conflicts=lone*\n"),
     ("peer", "MachineOf=plain1.service\n"),
     ("global", "Global=true\n"),
+    ("fenced", "Fence=yes\n"),
 ];
 /// How many units there are of each kind.
 const EACH: u64 = 4;
@@ -20,7 +21,7 @@ const EACH: u64 = 4;
 /// A unit's name, of any kind.
 pub(crate) fn any(chance: &mut Chance) -> UnitName {
     // more plain ones: they always fit
-    let kind = chance.within(0..=9).saturating_sub(3) as usize;
+    let kind = chance.within(0..=10).saturating_sub(3) as usize;
     named(KINDS[kind].0, chance.within(1..=EACH))
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn file(name: &UnitName, version: u64) -> UnitFile {
     let (kind, fleet) = kind(name.as_str());
     let slow = match kind {
         "slow" => "ExecStartPre=/bin/sleep 3\nExecStop=/bin/sleep 4\n",
+        "fenced" => "ExecStop=/bin/sleep 4\nTimeoutStopSec=5\n",
         _ => "",
     };
     let text = format!(
@@ -40,6 +42,11 @@ pub(crate) fn file(name: &UnitName, version: u64) -> UnitFile {
 /// Whether a unit of this name runs on every machine that fits.
 pub(crate) fn is_global(name: &str) -> bool {
     kind(name).0 == "global"
+}
+
+/// Whether there must never be two copies of a unit of this name.
+pub(crate) fn is_fenced(name: &str) -> bool {
+    kind(name).0 == "fenced"
 }
 
 /// Whether a unit of this name fits on any machine whatever else runs there.

@@ -9,6 +9,7 @@ use unitfile::{UnitFile, UnitName};
 
 use crate::host::Host;
 use crate::ledger::{Ledger, Row};
+use crate::units;
 
 /// How long a machine must have been left alone to be sure that its agent knows its schedule: longer than any pause
 /// before it tries to reach the store again.
@@ -17,6 +18,24 @@ pub(crate) const CALM: Duration = Duration::from_secs(20);
 /// Which processes must go on, and the record that each runs by.
 #[derive(Debug, Default)]
 pub(crate) struct Witness(BTreeMap<(MachineId, UnitName), (Process, Row)>);
+
+/// A fenced unit that runs on two machines.
+pub(crate) fn twice(hosts: &BTreeMap<MachineId, Host>) -> Option<String> {
+    let mut first: BTreeMap<UnitName, &MachineId> = BTreeMap::new();
+    for (machine, host) in hosts {
+        for unit in host.processes().into_keys() {
+            if !units::is_fenced(unit.as_str()) {
+                continue;
+            }
+            if let Some(other) = first.insert(unit.clone(), machine) {
+                return Some(format!(
+                    "{unit} is fenced, and runs on {other} and on {machine}"
+                ));
+            }
+        }
+    }
+    None
+}
 
 impl Witness {
     /// Checks those that are known, and gets to know others: on machines that have been `calm` for so long, every
@@ -77,6 +96,10 @@ impl Witness {
 fn is_as_wanted(host: &Host, unit: &UnitName, row: &Row) -> bool {
     let text = host.systemd().running_text(unit).unwrap_or_default();
     let file = UnitFile::parse(text.as_bytes()).unwrap_or_default();
+    // its machine may stop it at any time
+    if units::is_fenced(unit.as_str()) {
+        return false;
+    }
     let launched = format!("{{\"hash\":\"{}\",\"desired\":\"launched\"}}", file.hash());
     row.at.elapsed() > CALM && row.value == launched
 }

@@ -23,7 +23,7 @@ use crate::settled;
 use crate::trace::Trace;
 use crate::units;
 use crate::wishes::{Answer, Order, Request, Wishes};
-use crate::witness::{CALM, Witness};
+use crate::witness::{self, CALM, Witness};
 
 /// How long faults and requests go on before all is healed.
 const UNREST: Duration = Duration::from_secs(600);
@@ -247,7 +247,8 @@ impl World {
         let calm = self.calm();
         let broken = self.wishes.broken(self.mirror.cluster());
         let ended = self.witness.look(&self.hosts, &self.ledger, &calm);
-        for wrong in broken.into_iter().chain(ended) {
+        let twice = witness::twice(&self.hosts);
+        for wrong in broken.into_iter().chain(ended).chain(twice) {
             self.trace.violation(wrong);
         }
         self.figures.witnessed += self.witness.known() as u64;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use integration::{Backing, Cluster, Fleet, Lab, Row};
 
-use crate::{deps, test};
+use crate::{build, deps};
 
 /// The lab that `cargo xtask lab` speaks of when it is given no name.
 const LAB: &str = "lab";
@@ -52,10 +52,10 @@ fn build(options: &Options) -> Result<Fleet> {
     } else {
         ("", "debug")
     };
-    test::cargo(&format!(
+    build::cargo(&format!(
         "build --quiet --package fleetd --package fleetctl{flag}"
     ))?;
-    Fleet::from_folder(test::target().join(profile))
+    Fleet::from_folder(build::target().join(profile))
 }
 
 /// An earlier demo's cluster makes room.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use integration::{Backing, Cluster, Fleet, Lab, guard};
 
-use crate::{deps, test};
+use crate::{build, deps};
 
 /// Which lab, and what to do with it.
 #[derive(Args)]
@@ -161,7 +161,7 @@ fn boot(mut lab: Lab, up: &Up) -> Result<Lab> {
 
 fn boot_fleet(lab: Lab, up: &Up) -> Result<Lab> {
     deps::ensure()?;
-    test::build_programs()?;
+    build::build_programs()?;
     let built = Fleet::built()?.conf("agent_ttl=5s");
     let fleet = up.conf.iter().fold(built, |fleet, line| fleet.conf(line));
     let with_etcd = up.etcd || lab.etcd().is_running();

@@ -1,6 +1,7 @@
 //! The developer's commands, as in `cargo xtask test`.
 
 mod bench;
+mod build;
 mod chaos;
 mod demo;
 mod deps;

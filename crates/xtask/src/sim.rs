@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::test;
+use crate::build;
 
 /// Which seeds to run.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         verbose,
     } = options;
     let verbose = if *verbose { " --verbose" } else { "" };
-    test::cargo(&format!(
+    build::cargo(&format!(
         "run --quiet --profile bench --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{verbose}"
     ))
 }

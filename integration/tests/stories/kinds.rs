@@ -77,6 +77,31 @@ stories! {
         })
     }
 
+    a_failing_unit_is_tried_elsewhere_once(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        cluster.write_unit("bad.service", "[Service]\nExecStart=/bin/false\n[X-Fleet]\nRescheduleAfter=2\n")?;
+        cluster.try_fleetctl("start bad.service")?;
+        let first = cluster.wait_where("bad.service", "has failed", |rows| match rows {
+            [row] if row.active == "failed" => Some(row.machine.clone()),
+            _ => None,
+        })?;
+        let second = cluster.wait_where("bad.service", "is elsewhere", |rows| match rows {
+            [row] if row.active == "failed" && row.machine != first => Some(row.machine.clone()),
+            _ => None,
+        })?;
+        wait_for("fleet to give it up there, too", Duration::from_secs(20), || {
+            let why = cluster.fleetctl("why bad.service").map_err(|error| format!("{error:#}"))?;
+            match why.contains("failed 2 times: it is not started here again (RescheduleAfter=2)") {
+                true => Ok(()),
+                false => Err(why),
+            }
+        })?;
+        cluster.wait_where("bad.service", "stays", |rows| match rows {
+            [row] if row.machine == second => Some(()),
+            _ => None,
+        })
+    }
+
     a_failing_unit_is_told_and_holds_up_nobody(1)
     fn story(cluster: &mut Cluster) -> Result<()> {
         cluster.write_unit("bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")?;

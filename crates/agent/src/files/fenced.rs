@@ -18,14 +18,27 @@ const TOKEN: &str = "fleet-fence.env";
 impl UnitFiles {
     /// The unit's file, if the unit is fenced.
     pub(crate) fn fenced(&self, name: &UnitName) -> Option<UnitFile> {
+        let (file, wanted) = self.with_requirements(name)?;
+        wanted.fence.then_some(file)
+    }
+
+    /// After how many failures the unit is to be moved, if at all.
+    pub(crate) fn reschedule_after(&self, name: &UnitName) -> Option<u32> {
+        let (_, wanted) = self.with_requirements(name)?;
+        wanted.reschedule_after
+    }
+
+    /// The unit's file, if that asks for anything.
+    fn with_requirements(&self, name: &UnitName) -> Option<(UnitFile, Requirements)> {
         let bytes = fs::read(self.path(name)).ok()?;
-        // most are not, and to parse them all would cost
+        // most do not, and to parse them all would cost
         let section = requirements::SECTION.as_bytes();
         if !bytes.windows(section.len()).any(|part| part == section) {
             return None;
         }
         let file = UnitFile::parse(&bytes).ok()?;
-        Requirements::of(name, &file).fence.then_some(file)
+        let wanted = Requirements::of(name, &file);
+        Some((file, wanted))
     }
 
     /// Binds a unit to the machine's lease and tells it its fencing token. Whether systemd must read that anew.

@@ -8,7 +8,7 @@ use unitfile::UnitName;
 
 use super::Rounds;
 use crate::failure::chain;
-use crate::fence::{Found, Recovered};
+use crate::fence::Found;
 use crate::orders::News;
 use crate::systemd::Systemd;
 
@@ -33,8 +33,8 @@ impl<S: Systemd> Rounds<S> {
     }
 
     /// What is not ours is stopped.
-    pub(super) fn fenced(&mut self, recovered: Recovered) {
-        let strays = recovered.strays.into_iter();
+    pub(super) fn stop_strays(&mut self, strays: Vec<UnitName>) {
+        let strays = strays.into_iter();
         let strays: Vec<UnitName> = strays.filter(|name| self.is_idle(name)).collect();
         if !strays.is_empty() {
             tracing::warn!(units = ?strays, "fenced units that belong elsewhere are stopped");

@@ -1,6 +1,7 @@
 //! Stories of one machine's agent, told on a store and a systemd in memory, with the clock of the test.
 #![allow(clippy::unwrap_used)]
 
+mod failing;
 mod fenced;
 mod unheard;
 mod world;

@@ -15,6 +15,7 @@ pub(super) const CPU_RESERVATION: &str = "CPUReservation";
 pub(super) const STICKY: &str = "Sticky";
 pub(super) const MOVE_DELAY: &str = "MoveDelaySec";
 pub(super) const FENCE: &str = "Fence";
+pub(super) const RESCHEDULE_AFTER: &str = "RescheduleAfter";
 
 /// systemd's own limits, in the order in which they stand for a reservation that is not given.
 const MEMORY_LIMITS: [&str; 2] = ["MemoryHigh", "MemoryMax"];
@@ -46,6 +47,11 @@ impl Section<'_> {
 
     pub(super) fn max_per_machine(&self) -> Option<u32> {
         self.last(MAX_PER_MACHINE)?.parse().ok()
+    }
+
+    pub(super) fn reschedule_after(&self) -> Option<u32> {
+        let value = self.last(RESCHEDULE_AFTER)?.parse().ok()?;
+        Some(value).filter(|value| *value > 0)
     }
 
     pub(super) fn move_delay(&self) -> u64 {
@@ -121,7 +127,9 @@ pub(super) fn check(section: &Section<'_>) -> Result<(), Invalid> {
     let seconds = |value: &str| parse_seconds(value).is_some();
     check_values(section, MEMORY_RESERVATION, memory, "a size such as 512M")?;
     check_values(section, CPU_RESERVATION, cpu, "a share such as 50%")?;
-    check_values(section, MAX_PER_MACHINE, count, "a number from 1")?;
+    for key in [MAX_PER_MACHINE, RESCHEDULE_AFTER] {
+        check_values(section, key, count, "a number from 1")?;
+    }
     check_values(section, MOVE_DELAY, seconds, "a time such as 90 or 5min")?;
     for key in [STICKY, FENCE] {
         check_values(section, key, is_boolean, "yes or no")?;
@@ -181,7 +189,7 @@ fn is_boolean(value: &str) -> bool {
 }
 
 /// A time as systemd takes it, in whole seconds: `90`, `5min`, `1h 30min`.
-pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
+pub fn parse_seconds(text: &str) -> Option<u64> {
     let mut seconds: u64 = 0;
     let mut rest = text.trim();
     while !rest.is_empty() {

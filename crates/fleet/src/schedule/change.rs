@@ -7,7 +7,7 @@ use std::time::Duration;
 use unitfile::{Hash, UnitName};
 
 use super::Refusal;
-use crate::{Assignment, Away, Event, MachineId};
+use crate::{Assignment, Away, Event, FailedOn, MachineId};
 
 /// What the leader should write, in this order, and who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,6 +76,18 @@ pub enum Change {
         /// Which unit.
         unit: UnitName,
     },
+    /// It is noted that a unit was moved because it kept failing, so that this is done once.
+    Blame {
+        /// Which unit.
+        unit: UnitName,
+        /// Where it failed, and with which file.
+        failed: FailedOn,
+    },
+    /// That is noted no more: the unit has another file, or is not to run.
+    Absolve {
+        /// Which unit.
+        unit: UnitName,
+    },
     /// It is noted that a machine's lease has ended.
     Miss {
         /// Which machine.
@@ -134,6 +146,8 @@ impl Change {
             | Change::Unassign { unit, .. }
             | Change::Untarget { unit } => Some(unit),
             Change::Obey { .. }
+            | Change::Blame { .. }
+            | Change::Absolve { .. }
             | Change::Dismiss { .. }
             | Change::Miss { .. }
             | Change::Unmiss { .. }
@@ -193,6 +207,10 @@ impl Change {
                 return vec![away, Event::Forgotten(machine.clone(), false)];
             }
             Change::Obey { unit } => Some(Event::Move(unit.clone(), None)),
+            Change::Blame { unit, failed } => {
+                Some(Event::Failed(unit.clone(), Some(failed.clone())))
+            }
+            Change::Absolve { unit } => Some(Event::Failed(unit.clone(), None)),
             Change::Dismiss { machine } => Some(Event::Admitted(machine.clone(), None)),
             Change::Miss { machine, away } => {
                 Some(Event::Away(machine.clone(), Some(away.clone())))

@@ -55,6 +55,10 @@ pub(super) struct Draft {
     pub(super) deserted: BTreeSet<usize>,
     /// How many units are the reason that a file is in use.
     pub(super) files: BTreeMap<Hash, usize>,
+    /// Units that have failed where they are as often as they may before they are moved.
+    pub(super) failing: BTreeSet<usize>,
+    /// Those of them that have been moved since the last plan, and the machines that they left.
+    pub(super) blamed: Vec<(usize, usize)>,
     /// Units that are not what they should be on the machine that they were sent to.
     pub(super) unsettled: BTreeSet<usize>,
 }
@@ -65,6 +69,7 @@ impl Draft {
         for unit in std::mem::take(&mut self.changed) {
             if self.units.contains(unit) && self.units.forget_if_empty(unit) {
                 self.unsettled.remove(&unit);
+                self.failing.remove(&unit);
             }
         }
         self.left.clear();
@@ -78,10 +83,12 @@ impl Draft {
             .iter()
             .filter(|&&unit| self.units.contains(unit))
         {
-            let places = self.places(unit);
+            let (places, known) = (self.places(unit), self.units.get(unit));
+            // one with rows on several machines is on the first of them that may have it
+            let astray = !known.is_global() && places.iter().count() > 1;
             let left = places
                 .iter()
-                .filter(|&host| !self.units.get(unit).seats.contains(host));
+                .filter(|&host| astray || !known.seats.contains(host));
             self.dirty.extend(left);
         }
         self.queue = Queue::default();

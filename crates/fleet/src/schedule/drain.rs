@@ -21,6 +21,10 @@ impl Draft {
             true => self.unsettled.remove(&unit),
             false => self.unsettled.insert(unit),
         };
+        match self.keeps_failing(cluster, unit) {
+            true => self.failing.insert(unit),
+            false => self.failing.remove(&unit),
+        };
     }
 
     fn is_settled(&self, cluster: &Cluster, unit: usize) -> bool {
@@ -39,6 +43,7 @@ impl Draft {
     /// Moves as many units as may be on their way at a time.
     pub(super) fn drain(&mut self, cluster: &Cluster) {
         self.obey(cluster);
+        self.move_failing();
         let live: Vec<usize> = self.hosts.live().collect();
         for host in live {
             if let Some(max) = self.hosts.get(host).drain() {
@@ -135,11 +140,20 @@ impl Draft {
 
     /// The best machine that takes the whole party.
     pub(super) fn place_for(&self, party: &[usize]) -> Option<usize> {
+        self.best_place(party, None)
+    }
+
+    /// The same, of all machines but one.
+    pub(super) fn place_for_but(&self, party: &[usize], host: usize) -> Option<usize> {
+        self.best_place(party, Some(host))
+    }
+
+    fn best_place(&self, party: &[usize], but: Option<usize>) -> Option<usize> {
         let free = |unit: &&usize| !party.iter().any(|&other| self.follows(**unit, other));
         // somebody is first where all have been placed
         let first = *party.iter().find(free)?;
         self.best_host_that(first, |host| {
-            !self.is_crowded(first, host) && self.takes(party, host).is_ok()
+            Some(host) != but && !self.is_crowded(first, host) && self.takes(party, host).is_ok()
         })
     }
 
@@ -177,22 +191,27 @@ impl Draft {
         })
     }
 
-    /// Each unit that it follows is there or comes along.
+    /// The units that it follows are there or come along: of a pattern's any, or all.
     fn check_party_peers(&self, unit: usize, party: &[usize], host: usize) -> Result<(), Refusal> {
-        let comes = |pattern: usize| {
-            let mut others = party.iter().filter(|&&other| other != unit);
-            others.any(|&other| {
-                self.units
-                    .wanted(other)
-                    .is_some_and(|other| other.matched_by.contains(&pattern))
-            })
+        let matches = |unit: usize, pattern: usize| {
+            let wanted = self.units.wanted(unit);
+            wanted.is_some_and(|wanted| wanted.matched_by.contains(&pattern))
         };
-        let there = |pattern: usize| self.patterns.get(pattern).at(host).matching > 0;
-        let here = |pattern: Option<usize>| {
-            pattern.is_some_and(|pattern| comes(pattern) || there(pattern))
+        let enough = |pattern: Option<usize>, all: bool| {
+            let Some(pattern) = pattern else {
+                return false;
+            };
+            let others = party.iter().filter(|&&other| other != unit);
+            let coming = others.filter(|&&other| matches(other, pattern)).count();
+            let peers = self.patterns.get(pattern);
+            let then = peers.at(host).matching as usize + coming;
+            match all {
+                true => then > 0 && then == peers.matching - usize::from(matches(unit, pattern)),
+                false => then > 0,
+            }
         };
         let mut peers = self.units.get(unit).peers();
-        let missing = peers.find(|(pattern, _)| !here(*pattern));
+        let missing = peers.find(|(pattern, peer)| !enough(*pattern, peer.all));
         missing.map_or(Ok(()), |(_, peer)| {
             Err(Refusal::PeerElsewhere(peer.to_string()))
         })

@@ -31,6 +31,7 @@ impl Refusal {
             Refusal::Ordered => "move it back".to_owned(),
             Refusal::Silent => "bring it back into the network".to_owned(),
             Refusal::Cordoned => "uncordon it".to_owned(),
+            Refusal::Failing(_) => "submit a file with which it does not fail".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
         }
     }
@@ -45,7 +46,10 @@ impl Refusal {
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Enough(_) | Refusal::NoRoom(_) => 3,
             Refusal::Leaving | Refusal::Silent => 4,
-            Refusal::OtherMachine(_) | Refusal::PeerCycle(_) | Refusal::NoFile => 8,
+            Refusal::OtherMachine(_)
+            | Refusal::PeerCycle(_)
+            | Refusal::NoFile
+            | Refusal::Failing(_) => 8,
         }
     }
 }

@@ -131,6 +131,7 @@ impl Planner {
         files.append(&mut self.files);
         let moves = cluster.moves.keys().cloned();
         changes.extend(moves.map(|unit| Change::Obey { unit }));
+        changes.extend(self.draft.blames(cluster));
         changes.extend(self.dismissals(cluster));
         changes.extend(self.absences(cluster));
         changes.extend(self.draft.collections(cluster, files));

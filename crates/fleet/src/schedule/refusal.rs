@@ -37,6 +37,8 @@ pub enum Refusal {
     Cordoned,
     /// An operator wants the unit elsewhere.
     Ordered,
+    /// It has failed there so often in a row.
+    Failing(u32),
     /// The unit file is missing from the registry.
     NoFile,
 }
@@ -119,7 +121,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         Refusal::Enough(max) => format!("{} MaxPerMachine={max} of them", verb("has", "have")),
         Refusal::NoRoom(asked) => format!("{} no room for {asked}", verb("has", "have")),
         Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
-        Refusal::Ordered => refusal.to_string(),
+        Refusal::Ordered | Refusal::Failing(_) => refusal.to_string(),
         Refusal::Silent => verb("is silent", "are silent").to_owned(),
         Refusal::Cordoned => verb("is cordoned", "are cordoned").to_owned(),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
@@ -142,6 +144,8 @@ impl fmt::Display for Refusal {
             Refusal::Ordered => f.write_str("an operator wants it elsewhere"),
             Refusal::Silent => f.write_str("the machine has not been heard of for long"),
             Refusal::Cordoned => f.write_str("the machine is cordoned"),
+            Refusal::Failing(1) => f.write_str("it has failed there"),
+            Refusal::Failing(times) => write!(f, "it has failed there {times} times"),
             Refusal::NoFile => f.write_str("the unit file is missing"),
         }
     }

@@ -53,6 +53,20 @@ impl Situation {
                 self.runs(machine, name);
             }
             ["set-if-there" | "runs-if-there", ..] => {}
+            ["fails", machine, name, times] => {
+                let failures = times.parse().unwrap();
+                let (active, failures) = ("failed".into(), failures);
+                let state = UnitState {
+                    active,
+                    failures,
+                    ..self.running(name)
+                };
+                self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
+            }
+            ["fails-if-there", machine, name] if self.cluster.units.contains_key(*name) => {
+                return self.line(&format!("fails {machine} {name} 3"));
+            }
+            ["fails-if-there", ..] => {}
             ["stopped", machine, name] => {
                 self.apply(Event::State(unit(name), machine_id(machine), None));
             }
@@ -162,7 +176,12 @@ impl Situation {
 
     /// The machine says that it has the unit.
     fn runs(&mut self, machine: &str, name: &str) {
-        let state = UnitState {
+        let state = self.running(name);
+        self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
+    }
+
+    fn running(&self, name: &str) -> UnitState {
+        UnitState {
             load: "loaded".into(),
             active: "active".into(),
             sub: "running".into(),
@@ -170,8 +189,8 @@ impl Situation {
             current: DesiredState::Launched,
             starting: false,
             problem: String::new(),
-        };
-        self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
+            failures: 0,
+        }
     }
 
     fn metadata(&mut self, id: &str, pair: &str) {
@@ -344,6 +363,10 @@ impl Situation {
                     away.since.as_secs()
                 )
             }
+            Change::Blame { unit, failed } => {
+                format!("blame     {unit:<16} on {}\n", failed.machine)
+            }
+            Change::Absolve { unit } => format!("absolve   {unit}\n"),
             Change::Obey { unit } => format!("obey      {unit}\n"),
             Change::Unmiss { machine } => format!("unmiss    {machine}\n"),
             Change::Collect { file, .. } => format!("collect   {}\n", file.short()),

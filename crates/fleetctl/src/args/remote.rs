@@ -123,7 +123,7 @@ impl Remote {
 }
 
 /// A number, or `all`, as journalctl takes it.
-fn lines(text: &str) -> Result<String, String> {
+pub(super) fn lines(text: &str) -> Result<String, String> {
     match text {
         "all" => Ok(text.to_owned()),
         _ => text

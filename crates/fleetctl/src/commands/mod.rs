@@ -6,6 +6,7 @@ mod completion;
 mod cordon;
 mod destroy;
 mod drain;
+mod events;
 mod export;
 mod fd_forward;
 mod forget;
@@ -72,6 +73,7 @@ pub(crate) async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Drain(options) => drain::run(&reach().await?.client, options).await,
         Command::WhatIf(options) => what_if::run(&reach().await?.client, options).await,
         Command::Why(options) => why::run(&reach().await?.client, options).await,
+        Command::Events(options) => events::run(&reach().await?.client, options).await,
         Command::Cat(options) => cat::run(&reach().await?.client, options).await,
         Command::ListUnits(options) => list_units::run(&reach().await?.client, options).await,
         Command::ListUnitFiles(options) => {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleet::v1;
-use fleet::v2::{PutResults, PutUnits, UnitStatus, WatchUnits};
+use fleet::v2::{Event, PutResults, PutUnits, UnitStatus, WatchUnits};
+use fleet::{glob, v1};
 use futures_util::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) version: Version,
     pub(crate) cluster: Mutex<Cluster>,
     pub(crate) requests: Mutex<Vec<String>>,
+    /// What has happened, oldest first.
+    pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) mood: Mutex<Mood>,
     /// Items in a page of API v1.
     pub(crate) page: usize,
@@ -58,6 +60,7 @@ impl Shared {
             version,
             cluster: Mutex::default(),
             requests: Mutex::default(),
+            events: Mutex::default(),
             mood: Mutex::default(),
             page: 3,
         })
@@ -119,6 +122,7 @@ fn v2(path: &str, body: &[u8], shared: Arc<Shared>) -> Answer {
             let names: WatchUnits = serde_json::from_slice(body).unwrap();
             watch(names.units, shared)
         }
+        _ if path.starts_with("events?") => events(path, &shared),
         _ => plain(404, "404 page not found\n"),
     }
 }
@@ -157,7 +161,43 @@ fn watch(names: Vec<String>, shared: Arc<Shared>) -> Answer {
     Response::new(StreamBody::new(lines.take(frames)).boxed_unsync())
 }
 
-fn line(status: &UnitStatus) -> String {
+/// The events that are asked for; an answer that follows has no end, unless answers are brief: then it has three events.
+fn events(path: &str, shared: &Shared) -> Answer {
+    let query = path.trim_start_matches("events?");
+    let number = |name: &str| parameter(query, name).parse::<i64>().ok();
+    let words: Vec<(&str, &str)> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    let about = |event: &Event| {
+        let mut filters = words
+            .iter()
+            .filter(|(name, _)| matches!(*name, "unit" | "machine"));
+        let is = |(name, value): &(&str, &str)| match *name {
+            "unit" => glob::matches(&value.replace("%40", "@").replace("%2A", "*"), &event.unit),
+            _ => event.machine_id.starts_with(value) || event.from_machine_id.starts_with(value),
+        };
+        !query.contains("unit=") && !query.contains("machine=") || filters.any(is)
+    };
+    let mut events = shared.events.lock().unwrap().clone();
+    events.retain(about);
+    events.retain(|event| event.revision > number("after").unwrap_or(0));
+    events.retain(|event| event.time >= number("since").unwrap_or(0).unsigned_abs());
+    let lines = number("lines").map_or(usize::MAX, |lines| usize::try_from(lines).unwrap());
+    let first = events.len().saturating_sub(lines);
+    let lines: Vec<String> = events[first..].iter().map(line).collect();
+    if !query.contains("follow=1") {
+        return plain(200, &lines.concat());
+    }
+    let frame = |line: String| Ok::<_, Infallible>(Frame::data(Bytes::from(line)));
+    let lines = stream::iter(lines.into_iter().map(frame));
+    if *shared.mood.lock().unwrap() == Mood::Brief {
+        return Response::new(StreamBody::new(lines.take(3)).boxed_unsync());
+    }
+    Response::new(StreamBody::new(lines.chain(stream::pending())).boxed_unsync())
+}
+
+fn line(status: &impl Serialize) -> String {
     serde_json::to_string(status).unwrap() + "\n"
 }
 

@@ -8,6 +8,7 @@
 //!     [Service]
 //!     ExecStart=/bin/true
 //! there machine 1f8d... 10.99.0.11             a machine joins the other cluster, an old one that is served at other.sock
+//! event {"what":"leading", …}                  something that has happened, as API v2 has it
 //! answer 503 no etcd                           from now on every request is answered so; also `never`, `normally`, and
 //!                                              `briefly`: watches end after their first lines
 //! $ fleetctl start hello.service               a line for the shell
@@ -130,6 +131,10 @@ impl Stage {
     pub(crate) fn act(&self, line: &str) -> String {
         match line.split_once(' ') {
             Some(("machine", words)) => join(&self.shared, words),
+            Some(("event", json)) => {
+                let event = serde_json::from_str(json).unwrap();
+                self.shared.events.lock().unwrap().push(event);
+            }
             Some(("there", line)) => join(&self.other, line.strip_prefix("machine ").unwrap()),
             Some(("answer", words)) => self.answer(words),
             Some(("$", "requests")) => return self.requests(),

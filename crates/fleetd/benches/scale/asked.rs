@@ -8,7 +8,8 @@ use fleetd::api::Api;
 use fleetd::sockets;
 use tokio_util::sync::CancellationToken;
 
-use crate::usage::Role;
+use crate::role::Role;
+use crate::threads::thread_of;
 use crate::world::World;
 
 /// How long a question should take at most, with 10,000 units on 1,000 machines.
@@ -28,7 +29,7 @@ pub(crate) async fn measure(world: &World, dir: &Path) {
     let listener = listener.into_iter().next().expect("a socket");
     let (registry, closing) = (world.registry().await, CancellationToken::new());
     let api = Api::new(registry, PAGE, || true, closing.clone());
-    Role::Api.thread().spawn(api.serve(listener));
+    thread_of(Role::Api).spawn(api.serve(listener));
     let endpoint = format!("--endpoint=unix://{}", socket.display());
     let ask = |words: &[&str]| {
         let mut command = Command::new(&fleetctl);

@@ -6,6 +6,8 @@
 
 mod asked;
 mod memory;
+mod role;
+mod threads;
 mod usage;
 mod world;
 

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::usage::Role;
+use crate::role::Role;
 
 #[global_allocator]
 static COUNTED: Counted = Counted;

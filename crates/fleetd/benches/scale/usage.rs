@@ -1,54 +1,13 @@
 //! What each role uses.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
-
 use crate::memory;
-
-/// A role, with a thread of its own that bears its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Whoever measures.
-    Bench,
-    Store,
-    Engine,
-    Agents,
-    Api,
-}
+use crate::role::Role;
 
 /// Those that are measured.
 const ROLES: [Role; 3] = [Role::Agents, Role::Engine, Role::Store];
-
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Role::Bench => "bench",
-            Role::Store => "store",
-            Role::Engine => "engine",
-            Role::Agents => "agents",
-            Role::Api => "api",
-        }
-    }
-
-    /// Its thread, with a runtime.
-    pub(crate) fn thread(self) -> Handle {
-        let (send, receive) = channel();
-        let run = move || {
-            memory::belongs_to(self);
-            let runtime = Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("a runtime");
-            send.send(runtime.handle().clone()).expect("somebody waits");
-            runtime.block_on(std::future::pending::<()>());
-        };
-        let thread = thread::Builder::new().name(self.name().to_owned());
-        thread.spawn(run).expect("a thread");
-        receive.recv().expect("a runtime")
-    }
-}
 
 /// Processor time by thread, in hundredths of a second, when it was last told.
 pub(crate) struct Usage(BTreeMap<String, u64>);

@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use unitfile::{UnitFile, UnitName};
 
-use crate::usage::Role;
+use crate::role::Role;
+use crate::threads::thread_of;
 
 /// How long a silent machine counts as alive.
 const TTL: Duration = Duration::from_secs(30);
@@ -37,9 +38,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> World {
         let (storage, engine, agents) = (
-            Role::Store.thread(),
-            Role::Engine.thread(),
-            Role::Agents.thread(),
+            thread_of(Role::Store),
+            thread_of(Role::Engine),
+            thread_of(Role::Agents),
         );
         let store = storage.spawn(async { Store::in_memory().await.expect("a store") });
         World {

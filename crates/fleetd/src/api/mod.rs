@@ -4,6 +4,7 @@ mod away;
 mod cordon;
 mod discovery;
 mod error;
+mod events;
 mod go_json;
 mod machines;
 mod metrics;

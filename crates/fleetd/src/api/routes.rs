@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 
 use super::error::ApiError;
-use super::{Api, away, cordon, discovery, machines, metrics, moves, state, units, v2};
+use super::{Api, away, cordon, discovery, events, machines, metrics, moves, state, units, v2};
 
 /// What answers say of their server.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("fleetd/", env!("CARGO_PKG_VERSION")));
@@ -113,6 +113,7 @@ fn version_2(prefix: &str) -> Routes {
                 .delete(cordon::delete),
         )
         .route(&format!("{prefix}/what-if"), only("POST").post(v2::what_if))
+        .route(&format!("{prefix}/events"), only("GET").get(events::list))
         .route(&format!("{prefix}/watch"), only("POST").post(v2::watch))
 }
 

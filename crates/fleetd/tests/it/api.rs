@@ -131,6 +131,7 @@ impl World {
                     current: current.parse().unwrap(),
                     starting: starting == ["starting"],
                     problem: String::new(),
+                    failures: 0,
                 };
                 self.state(unit, id, state).await;
             }

@@ -20,32 +20,32 @@ use unitfile::UnitName;
 use crate::api::JSON;
 use crate::http::{self, Answer};
 
-const TTL: Duration = Duration::from_secs(30);
+pub(crate) const TTL: Duration = Duration::from_secs(30);
 
 /// A cluster and an eye on its records.
-struct World {
-    store: Store,
+pub(crate) struct World {
+    pub(crate) store: Store,
     mirror: Mirror,
 }
 
 /// One machine, with or without a fleetd that runs.
-struct Host {
-    id: MachineId,
+pub(crate) struct Host {
+    pub(crate) id: MachineId,
     boot: &'static str,
     dir: TempDir,
-    systemd: Memory,
-    daemon: Option<Daemon<Memory>>,
+    pub(crate) systemd: Memory,
+    pub(crate) daemon: Option<Daemon<Memory>>,
 }
 
 impl World {
-    async fn new() -> World {
+    pub(crate) async fn new() -> World {
         let store = Store::in_memory().await.unwrap();
         let mirror = registry(&store).await.mirror().await;
         World { store, mirror }
     }
 
     /// A machine that has joined.
-    async fn host(&mut self, id: &str) -> Host {
+    pub(crate) async fn host(&mut self, id: &str) -> Host {
         let dir = tempfile::tempdir().unwrap();
         let systemd = Memory::boot(&dir.path().join("units"));
         let id = MachineId::parse(id).unwrap();
@@ -78,20 +78,20 @@ impl World {
         begun.elapsed()
     }
 
-    async fn until_active(&mut self, unit: &str, on: &MachineId) -> Duration {
+    pub(crate) async fn until_active(&mut self, unit: &str, on: &MachineId) -> Duration {
         let unit = name(unit);
         let what = format!("{unit} is active on {on}");
         self.until(&what, |cluster| is_active(cluster, &unit, on))
             .await
     }
 
-    fn target(&self, unit: &str) -> MachineId {
+    pub(crate) fn target(&self, unit: &str) -> MachineId {
         self.mirror.cluster().targets[unit].clone()
     }
 }
 
 impl Host {
-    async fn start(&mut self, store: &Store) {
+    pub(crate) async fn start(&mut self, store: &Store) {
         let root = self.dir.path();
         let parts = Parts {
             config: Config {
@@ -112,7 +112,7 @@ impl Host {
         self.daemon = Some(Daemon::start(parts).await.unwrap());
     }
 
-    async fn stop(&mut self, farewell: Farewell) {
+    pub(crate) async fn stop(&mut self, farewell: Farewell) {
         self.daemon.take().unwrap().stop(farewell).await;
     }
 
@@ -132,15 +132,15 @@ impl Host {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("fleet.sock")
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         http::send(&self.socket(), &format!("GET {path}"), &[], b"").await
     }
 
-    async fn launch(&self, unit: &str, fleet_section: &str) {
+    pub(crate) async fn launch(&self, unit: &str, fleet_section: &str) {
         let option = |section: &str, line: &str| {
             let (name, value) = line.split_once('=').unwrap();
             serde_json::json!({ "section": section, "name": name, "value": value })

@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod cluster;
 mod config;
+mod events;
 mod http;
 mod scenario;
 mod watch;

@@ -31,5 +31,6 @@ mod losing;
 mod members;
 mod sample;
 mod server;
+mod telling;
 mod watching;
 mod writing;

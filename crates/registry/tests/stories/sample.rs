@@ -56,6 +56,7 @@ pub(crate) fn running(hash: Hash) -> UnitState {
         current: DesiredState::Launched,
         starting: false,
         problem: String::new(),
+        failures: 0,
     }
 }
 

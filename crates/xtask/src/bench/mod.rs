@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use integration::{Backing, Cluster, Fleet, Lab};
 
-use crate::{deps, test};
+use crate::{build, deps};
 
 /// What to measure.
 #[derive(Args)]
@@ -53,8 +53,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Three machines with fleet as it is released.
 fn cluster(options: &Options) -> Result<Cluster> {
     deps::ensure()?;
-    test::cargo("build --quiet --release --package fleetd --package fleetctl")?;
-    let fleet = Fleet::from_folder(test::target().join("release"))?;
+    build::cargo("build --quiet --release --package fleetd --package fleetctl")?;
+    let fleet = Fleet::from_folder(build::target().join("release"))?;
     let backing = if options.etcd {
         Backing::Etcd
     } else {

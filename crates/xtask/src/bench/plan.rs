@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::test;
+use crate::build;
 
 /// What to plan.
 #[derive(Args)]
@@ -23,7 +23,7 @@ fn size(text: &str) -> Result<String> {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let sizes = options.sizes.join(" ");
-    test::cargo(&format!(
+    build::cargo(&format!(
         "bench --quiet --package fleet --bench plan -- {sizes}"
     ))
 }

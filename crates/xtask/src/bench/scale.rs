@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::{deps, test};
+use crate::{build, deps};
 
 /// The cluster to simulate.
 #[derive(Args)]
@@ -26,9 +26,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         lost,
     } = options;
     deps::ensure()?;
-    test::cargo("build --quiet --release --package fleetctl")?;
-    let fleetctl = test::target().join("release/fleetctl");
+    build::cargo("build --quiet --release --package fleetctl")?;
+    let fleetctl = build::target().join("release/fleetctl");
     let words =
         format!("bench --quiet --package fleetd --bench scale -- {machines} {units} {lost}");
-    test::cargo_with(&words, "FLEETCTL", fleetctl.as_os_str())
+    build::cargo_with(&words, "FLEETCTL", fleetctl.as_os_str())
 }

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use integration::{Backing, Cluster, Fleet, Lab};
 
-use crate::{deps, test};
+use crate::{build, deps};
 use fault::{Fault, Faults};
 use play::{Played, Stage};
 use report::Report;
@@ -54,7 +54,7 @@ pub(crate) struct Options {
 /// Something is not as promised, or could not be built, booted or done.
 pub(crate) fn run(options: &Options) -> Result<()> {
     deps::ensure()?;
-    test::build_programs()?;
+    build::build_programs()?;
     let seed = options.seed.map_or_else(seed_of_the_hour, Ok)?;
     let backing = match options.etcd {
         true => Backing::Etcd,
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
 
 /// Writes down what every fleetd has logged: the machines go.
 fn keep_logs(cluster: &Cluster, seed: u64) -> Result<PathBuf> {
-    let path = test::target().join(format!("chaos-{seed}.log"));
+    let path = build::target().join(format!("chaos-{seed}.log"));
     std::fs::write(&path, cluster.logs()).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
 }

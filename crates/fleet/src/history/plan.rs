@@ -1,0 +1,199 @@
+//! What a plan's changes make to tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::schedule::{Change, Plan};
+use crate::{Assignment, Away, Cluster, MachineId};
+
+use super::{Entry, What};
+
+/// What the changes of a plan make to tell, each worked out when it is asked for: a plan may have a great many.
+#[derive(Debug)]
+pub struct Account<'a> {
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    /// Changes that are told of earlier, with another one: by the place of that.
+    early: BTreeMap<usize, Vec<usize>>,
+    /// Their places.
+    moved: BTreeSet<usize>,
+    brake: Option<(usize, Entry)>,
+}
+
+impl<'a> Account<'a> {
+    /// Of a plan for `cluster`. That a machine is lost is told with the first unit that leaves it, which may be written
+    /// before the note of it is.
+    pub fn of(cluster: &'a Cluster, plan: &'a Plan) -> Self {
+        let mut early: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (first, missed) in first_departures(plan) {
+            early.entry(first).or_default().push(missed);
+        }
+        Account {
+            cluster,
+            plan,
+            moved: early.values().flatten().copied().collect(),
+            early,
+            brake: brake(cluster, plan),
+        }
+    }
+
+    /// What is to be told with the change at that place of [`Plan::changes`].
+    pub fn with(&self, change: usize) -> Vec<Entry> {
+        let early = self.early.get(&change).into_iter().flatten().copied();
+        let own = (!self.moved.contains(&change)).then_some(change);
+        let changes = early.chain(own).filter_map(|at| self.plan.changes.get(at));
+        let brake = self.brake.iter().filter(|(at, _)| *at == change);
+        let entries = changes.filter_map(|change| of_change(self.cluster, change));
+        entries
+            .chain(brake.map(|(_, entry)| entry.clone()))
+            .collect()
+    }
+}
+
+/// The first change that takes a unit off each machine that is missed, if that comes before the one that notes it; the
+/// places of both.
+fn first_departures(plan: &Plan) -> Vec<(usize, usize)> {
+    let places = plan.changes.iter().enumerate();
+    let missed = places.clone().filter_map(|(at, change)| match change {
+        Change::Miss { machine, .. } => Some((machine, at)),
+        _ => None,
+    });
+    let mut missed: BTreeMap<&MachineId, usize> = missed.collect();
+    let mut departures = Vec::new();
+    for (at, change) in places {
+        if missed.is_empty() {
+            break;
+        }
+        let (Change::Move { from, .. } | Change::Unassign { machine: from, .. }) = change else {
+            continue;
+        };
+        let noted = missed.remove(from).filter(|noted| at < *noted);
+        departures.extend(noted.map(|noted| (at, noted)));
+    }
+    departures
+}
+
+fn of_change(cluster: &Cluster, change: &Change) -> Option<Entry> {
+    match change {
+        Change::Assign {
+            unit,
+            machine,
+            assignment,
+            ..
+        } => {
+            let before = cluster
+                .schedule
+                .get(machine)
+                .and_then(|rows| rows.get(unit));
+            let (what, reason) = assigned(before, assignment);
+            Some(Entry::of(what).unit(unit).on(machine).because(reason))
+        }
+        Change::Move {
+            unit,
+            from,
+            to,
+            reason,
+            ..
+        } => Some(Entry {
+            from: Some(from.clone()),
+            ..Entry::of(What::Moved)
+                .unit(unit)
+                .on(to)
+                .because(reason.to_string())
+        }),
+        Change::Unassign {
+            unit,
+            machine,
+            reason,
+            ..
+        } => {
+            let entry = Entry::of(What::Unscheduled).unit(unit);
+            Some(entry.on(machine).because(reason.to_string()))
+        }
+        Change::Miss { machine, away } => missed(cluster, machine, away),
+        Change::Unmiss { machine } => missed_no_more(cluster, machine),
+        Change::Admit { machine, .. } => admitted(cluster, machine),
+        Change::Untarget { .. }
+        | Change::Dismiss { .. }
+        | Change::Obey { .. }
+        | Change::Blame { .. }
+        | Change::Absolve { .. }
+        | Change::Collect { .. } => None,
+    }
+}
+
+fn assigned(before: Option<&Assignment>, now: &Assignment) -> (What, String) {
+    match before {
+        None => (What::Scheduled, format!("to be {}", now.desired)),
+        Some(before) if before.hash != now.hash => {
+            let reason = format!("to be {} with another unit file", now.desired);
+            (What::Rescheduled, reason)
+        }
+        Some(before) => {
+            let reason = format!("to be {}, not {}", now.desired, before.desired);
+            (What::Rescheduled, reason)
+        }
+    }
+}
+
+/// The note of an absence is rewritten as things go on; its first version is news.
+fn missed(cluster: &Cluster, machine: &MachineId, away: &Away) -> Option<Entry> {
+    if cluster.away.contains_key(machine) {
+        return None;
+    }
+    let (what, reason) = match (away.announced, away.massive) {
+        (true, _) => (What::MachineLeaves, "it hands its units over"),
+        (false, true) => (
+            What::MachineLost,
+            "its lease has ended, as those of many others",
+        ),
+        (false, false) => (What::MachineLost, "its lease has ended"),
+    };
+    Some(Entry::of(what).on(machine).because(reason))
+}
+
+/// What matters no more is no news.
+fn missed_no_more(cluster: &Cluster, machine: &MachineId) -> Option<Entry> {
+    if cluster.machines.contains_key(machine) {
+        return Some(Entry::of(What::MachineBack).on(machine));
+    }
+    let given_up = cluster.forgotten.contains(machine);
+    given_up.then(|| {
+        let entry = Entry::of(What::MachineForgotten).on(machine);
+        entry.because("an operator says that it is gone for good")
+    })
+}
+
+fn admitted(cluster: &Cluster, machine: &MachineId) -> Option<Entry> {
+    if cluster.away.contains_key(machine) {
+        return None;
+    }
+    let entry = match cluster.admitted.contains_key(machine) {
+        true => Entry::of(What::MachineBack).because("it joined again before it was missed"),
+        false => Entry::of(What::MachineJoined),
+    };
+    Some(entry.on(machine))
+}
+
+/// Whether units begin to wait for machines that were lost at once, or wait no more.
+fn brake(cluster: &Cluster, plan: &Plan) -> Option<(usize, Entry)> {
+    let massive = |change: &Change| match change {
+        Change::Miss { machine, away } => away.massive && !cluster.away.contains_key(machine),
+        _ => false,
+    };
+    let over = |change: &Change| match change {
+        Change::Unmiss { machine } => cluster.away.get(machine).is_some_and(|away| away.massive),
+        _ => false,
+    };
+    if plan.braked {
+        let lost = plan.changes.iter().filter(|change| massive(change)).count();
+        let entry = Entry::of(What::Braked).because(format!(
+            "{lost} machines were lost at once: their units wait for them, until enough are back or are forgotten"
+        ));
+        let change = plan.changes.iter().rposition(massive)?;
+        return Some((change, entry));
+    }
+    let change = plan.changes.iter().position(over)?;
+    let entry = Entry::of(What::Released)
+        .because("enough of the machines that were lost are back, or are forgotten");
+    Some((change, entry))
+}

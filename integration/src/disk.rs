@@ -4,13 +4,15 @@ use anyhow::Result;
 
 use crate::Machine;
 
-/// The directory's files go on a disk of just their size, and the rest of that is filled.
-const FILL: &str = r#"
+/// The directory's files go on a disk of that size.
+const REPLACE: &str = r#"
     mkdir -p /run/faults/disk
     mount -t tmpfs -o size="$2" tmpfs /run/faults/disk
     cp -a "$1/." /run/faults/disk/
-    # it ends when the disk is full
-    dd if=/dev/zero of=/run/faults/disk/.filler bs=4k 2>/dev/null || true
+    if [ "$3" = full ]; then
+        # it ends when the disk is full
+        dd if=/dev/zero of=/run/faults/disk/.filler bs=4k 2>/dev/null || true
+    fi
     mount --bind /run/faults/disk "$1"
     umount /run/faults/disk
 "#;
@@ -44,7 +46,16 @@ impl Machine {
     /// # Errors
     /// The machine is down, or a mount fails.
     pub fn fill_disk(&self, directory: &str) -> Result<()> {
-        self.while_fleetd_holds_still(FILL, &[directory, "256k"])
+        self.while_fleetd_holds_still(REPLACE, &[directory, "256k", "full"])
+    }
+
+    /// Puts a directory of fleetd's on a disk of so many megabytes, on which its files find room.
+    ///
+    /// # Errors
+    /// As [`fill_disk`](Self::fill_disk).
+    pub fn give_small_disk(&self, directory: &str, megabytes: u32) -> Result<()> {
+        let size = format!("{megabytes}m");
+        self.while_fleetd_holds_still(REPLACE, &[directory, &size, "roomy"])
     }
 
     /// Makes room again, and leaves the directory as fleetd has it by then.

@@ -221,6 +221,8 @@ impl<S: Systemd> Rounds<S> {
                 if let Some(local) = self.units.get_mut(&name) {
                     local.start_ended(&name, &result);
                 }
+                // its state may have been seen before the end of its job was heard
+                self.count_failure(&name);
                 self.publish(&name);
             }
             News::Prepared(prepared, starts) => self.prepared(prepared, &starts),

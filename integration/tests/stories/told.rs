@@ -52,12 +52,16 @@ pub(crate) fn tell(
     story(&mut cluster).with_context(|| format!("on {backing}\n{}", cluster.logs()))
 }
 
-/// Names of labs are short: the beginning of the story's and the letter of its backing.
+/// Names of labs are short: the beginning of the story's, a number of the whole of it, since stories with one beginning may be told
+/// side by side, and the letter of its backing.
 fn lab_name(story: &str) -> String {
     let name = story.replace('_', "-");
-    let (stem, backing) = name.split_at(name.len() - 2);
-    let stem = stem.get(..18).unwrap_or(stem).trim_end_matches('-');
-    format!("{stem}{backing}")
+    let (whole, backing) = name.split_at(name.len() - 2);
+    let stem = whole.get(..13).unwrap_or(whole).trim_end_matches('-');
+    let number = whole.bytes().fold(0_u16, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    format!("{stem}-{number:04x}{backing}")
 }
 
 /// Every unit with the machine it is on and its main process: what must not change when nothing should be touched.

@@ -70,4 +70,11 @@ impl<S: Systemd> Agent<S> {
         left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
         Ok(left)
     }
+
+    /// Whether fenced units of ours may be running, or may have been started before this agent and not been found yet.
+    pub fn may_run_fenced(&self) -> bool {
+        let files = self.files.scan().unwrap_or_default();
+        let mut started = files.iter().filter(|(_, found)| found.launched);
+        self.fence.holds_any() || started.any(|(name, _)| self.files.fenced(name).is_some())
+    }
 }

@@ -178,6 +178,13 @@ impl<S: Systemd> Daemon<S> {
                 "stopping the units failed"
             ),
         }
+        // others may start a fenced unit soon after the end of the lease, and systemd stops it here then, not before
+        if self.agent.may_run_fenced() {
+            tracing::warn!(
+                "fenced units may be running still: the cluster learns that the machine is gone when its lease ends"
+            );
+            return;
+        }
         if let Some(membership) = membership
             && let Err(error) = membership.leave().await
         {

@@ -141,11 +141,21 @@ impl Host {
     }
 
     pub(crate) async fn launch(&self, unit: &str, fleet_section: &str) {
+        self.launch_service(unit, "", fleet_section).await;
+    }
+
+    pub(crate) async fn launch_service(
+        &self,
+        unit: &str,
+        service_section: &str,
+        fleet_section: &str,
+    ) {
         let option = |section: &str, line: &str| {
             let (name, value) = line.split_once('=').unwrap();
             serde_json::json!({ "section": section, "name": name, "value": value })
         };
         let mut options = vec![option("Service", "ExecStart=/bin/sleep 1d")];
+        options.extend(service_section.lines().map(|line| option("Service", line)));
         options.extend(fleet_section.lines().map(|line| option("X-Fleet", line)));
         let body = serde_json::json!({ "desiredState": "launched", "options": options });
         let line = format!("PUT /fleet/v1/units/{unit}");
@@ -153,7 +163,7 @@ impl Host {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
-    fn runs(&self, unit: &str) -> bool {
+    pub(crate) fn runs(&self, unit: &str) -> bool {
         self.systemd.running_text(&name(unit)).is_some()
     }
 }

@@ -6,6 +6,7 @@ mod cli;
 mod cluster;
 mod config;
 mod events;
+mod fenced;
 mod http;
 mod scenario;
 mod watch;

@@ -5,10 +5,9 @@
 //! one source, the C library's `getrandom`; so this is where a seed must enter. A program that links this crate
 //! has this `getrandom` in the place of the library's. On a thread that was not told a seed it asks the kernel.
 //!
-//! Time is tokio's, which a simulation moves by itself; but some crates ask the C library's `clock_gettime`: hyper
-//! writes the date into its answers, h2 forgets broken streams after a while. On the threads of simulations it is always
-//! the same moment, until somebody sets the clock ([`set_clock`]): that is all that a thread's clock ever does, so that whatever
-//! is decided by the time of day shows.
+//! Time is tokio's, which a simulation moves by itself; but some ask the C library's `clock_gettime`: a leader begins with
+//! the clock on the wall, h2 forgets broken streams after a while. On the threads of simulations it tells tokio's time, and
+//! the clock on the wall is ahead of that as it has been set ([`set_clock`]).
 
 #![expect(
     unsafe_code,
@@ -17,11 +16,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_uint, c_void};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::Chance;
 
 thread_local! {
     static CHANCE: RefCell<Option<Chance>> = const { RefCell::new(None) };
+    /// When the clocks began to run.
+    static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
     /// By how many seconds the clock on the wall has been set forward.
     static AHEAD: Cell<i64> = const { Cell::new(0) };
 }
@@ -35,6 +39,22 @@ pub(crate) fn seed(chance: Chance) {
 /// Sets the clock on the wall of this thread's simulation by so many seconds.
 pub(crate) fn set_clock(by: i64) {
     AHEAD.set(AHEAD.get() + by);
+}
+
+/// From now on this thread's clocks run with tokio's: to be called within the simulation's runtime.
+pub(crate) fn start_clocks() {
+    BEGUN.set(Some(Instant::now()));
+}
+
+/// How long the thread's clocks have run.
+fn elapsed() -> Duration {
+    // tokio asks for the time itself where none of its runtimes is left; it shall not come back here then
+    let Some(begun) = BEGUN.take() else {
+        return Duration::ZERO;
+    };
+    let elapsed = begun.elapsed();
+    BEGUN.set(Some(begun));
+    elapsed
 }
 
 /// Fills `bytes` from the thread's seed; false if it has none.
@@ -73,7 +93,7 @@ unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_uint
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
     if CHANCE.with_borrow(Option::is_some) {
-        let mut now = MOMENT;
+        let mut now = after(elapsed());
         if clock == libc::CLOCK_REALTIME {
             now.tv_sec += AHEAD.get();
         }
@@ -87,16 +107,21 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::time
 }
 
 /// 2026-01-01, for clocks of either kind.
-const MOMENT: libc::timespec = libc::timespec {
-    tv_sec: 1_767_225_600,
-    tv_nsec: 0,
-};
+const MOMENT: i64 = 1_767_225_600;
+
+fn after(elapsed: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: MOMENT + elapsed.as_secs() as i64,
+        tv_nsec: i64::from(elapsed.subsec_nanos()),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::HashMap;
     use std::hash::{BuildHasher, RandomState};
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -125,5 +150,23 @@ mod tests {
         assert_eq!(seeded(1), seeded(1));
         assert_ne!(seeded(1), seeded(2));
         assert_ne!(on_a_thread(None, order), on_a_thread(None, order));
+    }
+
+    #[test]
+    fn the_clock_on_the_wall_runs_with_the_simulation() {
+        let runtime = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_time().start_paused(true).build().unwrap()
+        };
+        let hour = Duration::from_secs(3600);
+        let passed = on_a_thread(Some(Chance::new(1)), || {
+            runtime().block_on(async {
+                start_clocks();
+                let before = (SystemTime::now(), std::time::Instant::now());
+                tokio::time::sleep(hour).await;
+                (before.0.elapsed().unwrap(), before.1.elapsed())
+            })
+        });
+        assert_eq!(passed, (hour, hour));
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::{Client, Event, EventType, WatchOptions, WatchStream};
+use fleet::MachineId;
 use tokio::time::Instant;
+use unitfile::UnitName;
 
 use crate::host::PREFIX;
 use crate::trace::Trace;
@@ -52,6 +54,13 @@ impl Ledger {
     /// The schedule's record for a unit on a machine.
     pub(crate) fn row(&self, unit: &str, machine: &str) -> Option<Row> {
         self.lock().schedule.get(unit)?.get(machine).cloned()
+    }
+
+    /// Whether that is still the schedule's record for a unit on a machine.
+    pub(crate) fn holds(&self, unit: &UnitName, machine: &MachineId, row: &Row) -> bool {
+        let rows = self.lock();
+        let machines = rows.schedule.get(unit.as_str());
+        machines.and_then(|machines| machines.get(machine.as_str())) == Some(row)
     }
 
     async fn observe(self, mut stream: WatchStream, trace: Trace) {

@@ -4,7 +4,7 @@
 //! checked that hold at any moment, and after every quiet hour those of what a cluster comes to.
 //!
 //! A seed repeats a run exactly, to the last record: see [`entropy`] for where chance comes from. It takes:
-//! one thread, whose randomness is the seed's; a runtime of that thread alone, with its own time; the
+//! a process of its own ([`one`] says why); one thread, whose randomness is the seed's; a runtime of that thread alone, with its own time; the
 //! agent writing its files on that thread ([`agent`] does so on a runtime of one thread); and no sockets. What is
 //! not simulated: raft among several stores, the store's disk, clocks of different rates, and a frozen
 //! fleetd keeps its timers (what it does by them is held back until it goes on).
@@ -17,6 +17,8 @@ mod host;
 mod ledger;
 mod link;
 pub mod many;
+mod mass;
+pub mod one;
 mod run;
 mod settled;
 mod strike;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sim::many;
+use sim::{many, one};
 
 /// Simulated clusters.
 #[derive(Parser)]
@@ -17,11 +17,15 @@ struct Cli {
 enum Task {
     /// Run seeds, each a cluster of its own for an hour of simulated time
     Seeds(many::Options),
+    /// Run one seed, and print what came of it as JSON
+    #[command(hide = true)]
+    One(one::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Seeds(options) => many::run(&options),
+        Task::One(options) => one::run(&options).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
-//! Many seeds, and what they come to.
+//! Many seeds, and what they come to. Each has a process of its own, so that nothing but the seed decides what happens.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 
-use crate::run::{self, Outcome};
+use crate::one;
+use crate::run::Outcome;
 use crate::world::Figures;
 
 /// Which seeds to run, and how.
@@ -26,6 +28,9 @@ pub struct Options {
     /// How many at a time [default: as many as there are processors]
     #[arg(long)]
     jobs: Option<usize>,
+    /// Go on after a violation, and list them all
+    #[arg(long)]
+    keep_going: bool,
     /// Print all that happens, with the log of the product
     #[arg(long)]
     verbose: bool,
@@ -38,10 +43,10 @@ struct Sum {
     simulated: Duration,
     slowest_run: Duration,
     figures: Figures,
-    violation: Option<Outcome>,
+    violations: Vec<Outcome>,
 }
 
-/// Runs the seeds, up to the first that violates something; tells whether none did.
+/// Runs the seeds, up to the first that violates something unless told to go on; tells whether none did.
 ///
 /// # Errors
 /// The simulation itself fails.
@@ -52,16 +57,14 @@ pub fn run(options: &Options) -> Result<bool> {
     let sum = sum.into_inner().unwrap_or_default();
     eprintln!();
     sum.print(begun.elapsed());
-    Ok(match &sum.violation {
-        Some(outcome) => {
-            print_violation(outcome, options);
-            false
-        }
-        None => true,
-    })
+    for outcome in &sum.violations {
+        print_violation(outcome, options);
+    }
+    Ok(sum.violations.is_empty())
 }
 
 fn run_all(options: &Options, sum: &Mutex<Sum>) -> Result<()> {
+    let sim = std::env::current_exe()?;
     let (next, over) = (AtomicU64::new(0), AtomicBool::new(false));
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = if options.verbose {
@@ -71,9 +74,9 @@ fn run_all(options: &Options, sum: &Mutex<Sum>) -> Result<()> {
     };
     let work = || {
         while let Some(seed) = take(&next, &over, options) {
-            let outcome =
-                run::run(seed, &options.each()).inspect_err(|_| over.store(true, Relaxed))?;
-            over.fetch_or(outcome.violation.is_some(), Relaxed);
+            let outcome = options.one(&sim, seed);
+            let outcome = outcome.inspect_err(|_| over.store(true, Relaxed))?;
+            over.fetch_or(outcome.violation.is_some() && !options.keep_going, Relaxed);
             if let Ok(mut sum) = sum.lock() {
                 sum.add(outcome);
                 sum.show(options);
@@ -99,11 +102,13 @@ fn take(next: &AtomicU64, over: &AtomicBool, options: &Options) -> Option<u64> {
 }
 
 impl Options {
-    fn each(&self) -> run::Options {
-        run::Options {
-            time: Duration::from_secs(self.minutes * 60),
-            aloud: self.verbose,
-        }
+    fn one(&self, sim: &Path, seed: u64) -> Result<Outcome> {
+        let options = one::Options {
+            seed,
+            minutes: self.minutes,
+            verbose: self.verbose,
+        };
+        one::spawn(sim, &options, |line| println!("{line}"))
     }
 }
 
@@ -114,7 +119,7 @@ impl Sum {
         self.slowest_run = self.slowest_run.max(outcome.took);
         self.figures.add(&outcome.figures);
         if outcome.violation.is_some() {
-            self.violation = Some(outcome);
+            self.violations.push(outcome);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use serde::{Deserialize, Serialize};
 
 use crate::trace::Trace;
 use crate::world::{Figures, World};
@@ -29,7 +30,7 @@ impl Default for Options {
 }
 
 /// What came of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Whose run it was.
     pub seed: u64,
@@ -73,6 +74,7 @@ fn alone(seed: u64, chance: Chance, options: &Options) -> Result<Outcome> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build()?;
     runtime.block_on(async {
+        entropy::start_clocks();
         let start = tokio::time::Instant::now();
         let trace = Trace::new(options.aloud);
         CURRENT.set(Some(trace.clone()));

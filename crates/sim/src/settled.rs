@@ -1,16 +1,62 @@
 //! What a cluster comes to when nothing is wrong any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use fleet::schedule::{Change, Terms, plan};
 use fleet::{Cluster, DesiredState, MachineId, Unit};
+use tokio::time::{Instant, sleep};
 use unitfile::UnitName;
 
 use crate::host::Host;
 use crate::units;
+use crate::world::World;
+
+/// How long a healed cluster may take to be as it should be: the longest pause before an order that failed is tried
+/// again, and that before a machine joins, after a lease has ended.
+const BOUND: Duration = Duration::from_secs(180);
+
+impl World {
+    /// With nothing wrong any more, all is as it should be after a while, and stays so.
+    pub(crate) async fn settle(&mut self) {
+        let healed = Instant::now();
+        let (mut revision, mut calm) = (0, healed);
+        while self.trace.violated().is_none() {
+            let now = self.catch_up().await;
+            if now != revision {
+                (revision, calm) = (now, Instant::now());
+            }
+            // a lease may still run out that was not renewed in time
+            let quiet = calm.elapsed() > self.ttl * 2;
+            let late = healed.elapsed() > BOUND;
+            // it takes a whole plan to know: only when it matters
+            if quiet || late {
+                match open(self.cluster(), &self.hosts) {
+                    None if quiet => return self.settled(calm - healed).await,
+                    open if late => self.unsettled(open),
+                    _ => {}
+                }
+            }
+            sleep(Duration::from_secs(1)).await;
+            self.check().await;
+        }
+    }
+
+    async fn settled(&mut self, after: Duration) {
+        self.figures.slowest = self.figures.slowest.max(after);
+        self.trace.tell(format_args!("settled after {after:?}"));
+        self.check().await
+    }
+
+    fn unsettled(&self, open: Option<String>) {
+        let open = open.unwrap_or_else(|| "records are still written".to_owned());
+        self.trace
+            .violation(format_args!("{BOUND:?} after all was healed: {open}"));
+    }
+}
 
 /// The first thing that is not as it should be.
-pub(crate) fn open(cluster: &Cluster, hosts: &BTreeMap<MachineId, Host>) -> Option<String> {
+fn open(cluster: &Cluster, hosts: &BTreeMap<MachineId, Host>) -> Option<String> {
     missing_member(cluster, hosts)
         .or_else(|| unplanned(cluster))
         .or_else(|| stray(cluster, hosts))

@@ -19,15 +19,22 @@ pub(crate) const CALM: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(crate) struct Witness(BTreeMap<(MachineId, UnitName), (Process, Row)>);
 
+/// What runs on each machine.
+pub(crate) type Running = BTreeMap<MachineId, BTreeMap<UnitName, Process>>;
+
+/// What runs now.
+pub(crate) fn running(hosts: &BTreeMap<MachineId, Host>) -> Running {
+    let all = hosts.iter();
+    all.map(|(id, host)| (id.clone(), host.processes()))
+        .collect()
+}
+
 /// A fenced unit that runs on two machines.
-pub(crate) fn twice(hosts: &BTreeMap<MachineId, Host>) -> Option<String> {
-    let mut first: BTreeMap<UnitName, &MachineId> = BTreeMap::new();
-    for (machine, host) in hosts {
-        for unit in host.processes().into_keys() {
-            if !units::is_fenced(unit.as_str()) {
-                continue;
-            }
-            if let Some(other) = first.insert(unit.clone(), machine) {
+pub(crate) fn twice(running: &Running) -> Option<String> {
+    let mut first: BTreeMap<&UnitName, &MachineId> = BTreeMap::new();
+    for (machine, units) in running {
+        for unit in units.keys().filter(|unit| units::is_fenced(unit.as_str())) {
+            if let Some(other) = first.insert(unit, machine) {
                 return Some(format!(
                     "{unit} is fenced, and runs on {other} and on {machine}"
                 ));
@@ -43,23 +50,22 @@ impl Witness {
     pub(crate) fn look(
         &mut self,
         hosts: &BTreeMap<MachineId, Host>,
+        running: &Running,
         ledger: &Ledger,
         calm: &BTreeSet<MachineId>,
     ) -> Option<String> {
-        let row =
-            |machine: &MachineId, unit: &UnitName| ledger.row(unit.as_str(), machine.as_str());
         self.0
-            .retain(|(machine, unit), (_, known)| row(machine, unit).as_ref() == Some(known));
-        let ended = self.ended(hosts);
+            .retain(|(machine, unit), (_, known)| ledger.holds(unit, machine, known));
+        let ended = self.ended(running);
         for host in calm.iter().filter_map(|machine| hosts.get(machine)) {
-            for (unit, process) in host.processes() {
-                let place = (host.id.clone(), unit);
+            for (unit, process) in running.get(&host.id).into_iter().flatten() {
+                let place = (host.id.clone(), unit.clone());
                 if self.0.contains_key(&place) {
                     continue;
                 }
-                let row = row(&host.id, &place.1);
-                if let Some(row) = row.filter(|row| is_as_wanted(host, &place.1, row)) {
-                    self.0.insert(place, (process, row));
+                let row = ledger.row(unit.as_str(), host.id.as_str());
+                if let Some(row) = row.filter(|row| is_as_wanted(host, unit, row)) {
+                    self.0.insert(place, (*process, row));
                 }
             }
         }
@@ -67,13 +73,9 @@ impl Witness {
     }
 
     /// A process that is not there any more.
-    fn ended(&self, hosts: &BTreeMap<MachineId, Host>) -> Option<String> {
-        let now: BTreeMap<&MachineId, BTreeMap<UnitName, Process>> = hosts
-            .iter()
-            .map(|(id, host)| (id, host.processes()))
-            .collect();
+    fn ended(&self, running: &Running) -> Option<String> {
         self.0.iter().find_map(|((machine, unit), (process, row))| {
-            let there = now.get(machine).and_then(|units| units.get(unit));
+            let there = running.get(machine).and_then(|units| units.get(unit));
             let told = || {
                 let (number, revision) = (process.number, row.revision);
                 format!("{unit} on {machine} is assigned there as it was at revision {revision}, and its process {number} has ended: now it is {there:?}")
@@ -94,12 +96,11 @@ impl Witness {
 }
 
 fn is_as_wanted(host: &Host, unit: &UnitName, row: &Row) -> bool {
-    let text = host.systemd().running_text(unit).unwrap_or_default();
-    let file = UnitFile::parse(text.as_bytes()).unwrap_or_default();
-    // its machine may stop it at any time
-    if units::is_fenced(unit.as_str()) {
+    // a fenced one may be stopped by its machine at any time
+    if row.at.elapsed() <= CALM || units::is_fenced(unit.as_str()) {
         return false;
     }
-    let launched = format!("{{\"hash\":\"{}\",\"desired\":\"launched\"}}", file.hash());
-    row.at.elapsed() > CALM && row.value == launched
+    let text = host.systemd().running_text(unit).unwrap_or_default();
+    let file = UnitFile::parse(text.as_bytes()).unwrap_or_default();
+    row.value == format!("{{\"hash\":\"{}\",\"desired\":\"launched\"}}", file.hash())
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use etcd_client::Client;
-use fleet::{DesiredState, MachineId};
+use fleet::{Cluster, DesiredState, MachineId};
 use registry::{Mirror, Registry};
+use serde::{Deserialize, Serialize};
 use store::{Dialer, Store};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -19,7 +20,7 @@ use crate::faults::Fault;
 use crate::host::{Host, PREFIX, REQUEST_TIMEOUT};
 use crate::ledger::Ledger;
 use crate::link::Link;
-use crate::settled;
+use crate::mass::Held;
 use crate::trace::Trace;
 use crate::units;
 use crate::wishes::{Answer, Order, Request, Wishes};
@@ -27,9 +28,6 @@ use crate::witness::{self, CALM, Witness};
 
 /// How long faults and requests go on before all is healed.
 const UNREST: Duration = Duration::from_secs(600);
-/// How long a healed cluster may take to be as it should be: the longest pause before an order that failed is tried
-/// again, and that before a machine joins, after a lease has ended.
-pub(crate) const BOUND: Duration = Duration::from_secs(180);
 /// How much may be wrong at a time.
 const MOST_FAULTS: usize = 3;
 
@@ -42,17 +40,19 @@ pub(crate) struct World {
     /// A client of the store that no fault touches.
     pub(crate) client: Client,
     pub(crate) figures: Figures,
+    /// Units that must stay where they are, for now.
+    pub(crate) held: Held,
     mirror: Mirror,
     pub(crate) ledger: Ledger,
     wishes: Wishes,
     faults: Vec<(Instant, Fault)>,
-    ttl: Duration,
+    pub(crate) ttl: Duration,
     dialer: Dialer,
     _folder: TempDir,
 }
 
 /// What a run has done.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Faults by kind.
     pub faults: BTreeMap<String, u64>,
@@ -65,6 +65,11 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Counts a fault.
+    pub(crate) fn count(&mut self, kind: &str) {
+        *self.faults.entry(kind.to_owned()).or_default() += 1;
+    }
+
     /// Adds those of another run.
     pub fn add(&mut self, other: &Figures) {
         for (kind, count) in &other.faults {
@@ -95,6 +100,7 @@ impl World {
             hosts: BTreeMap::new(),
             witness: Witness::default(),
             figures: Figures::default(),
+            held: Held::default(),
             wishes: Wishes::default(),
             faults: Vec::new(),
             ttl,
@@ -118,8 +124,16 @@ impl World {
             self.unrest().await?;
             self.heal_all().await?;
             self.settle().await;
+            if self.trace.violated().is_none() && self.chance.happens(0.5) {
+                self.lose_most().await?;
+            }
         }
         Ok(())
+    }
+
+    /// The records, as nobody can fail to see them.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.mirror.cluster()
     }
 
     /// A way to the store.
@@ -210,8 +224,13 @@ impl World {
             return Ok(());
         };
         let until = Instant::now() + self.chance.while_of_any_kind();
+        self.figures.count(&fault.kind.name());
+        self.strike(until, fault).await
+    }
+
+    /// Lets something go wrong, until then.
+    pub(crate) async fn strike(&mut self, until: Instant, fault: Fault) -> Result<()> {
         self.trace.tell(format_args!("FAULT {fault}"));
-        *self.figures.faults.entry(fault.kind.name()).or_default() += 1;
         self.faults.push((until, fault.clone()));
         fault.begin(self).await
     }
@@ -224,7 +243,7 @@ impl World {
         self.heal(due).await
     }
 
-    async fn heal_all(&mut self) -> Result<()> {
+    pub(crate) async fn heal_all(&mut self) -> Result<()> {
         self.calm();
         let faults = std::mem::take(&mut self.faults);
         self.heal(faults).await
@@ -239,16 +258,21 @@ impl World {
     }
 
     /// What must hold at every moment.
-    async fn check(&mut self) {
+    pub(crate) async fn check(&mut self) {
         for host in self.hosts.values_mut() {
             host.start_if_wanted().await;
         }
         self.catch_up().await;
         let calm = self.calm();
         let broken = self.wishes.broken(self.mirror.cluster());
-        let ended = self.witness.look(&self.hosts, &self.ledger, &calm);
-        let twice = witness::twice(&self.hosts);
-        for wrong in broken.into_iter().chain(ended).chain(twice) {
+        let running = witness::running(&self.hosts);
+        let ended = self
+            .witness
+            .look(&self.hosts, &running, &self.ledger, &calm);
+        let twice = witness::twice(&running);
+        let moved = self.held.moved(self.mirror.cluster());
+        let wrong = [broken, ended, twice, moved];
+        for wrong in wrong.into_iter().flatten() {
             self.trace.violation(wrong);
         }
         self.figures.witnessed += self.witness.known() as u64;
@@ -270,47 +294,13 @@ impl World {
 
     /// Waits until the picture and the ledger show all that has been written; gives its revision. The clock moves
     /// on only when nothing is left to be done, so after the least of pauses the observer has seen everything.
-    async fn catch_up(&mut self) -> i64 {
+    pub(crate) async fn catch_up(&mut self) -> i64 {
         sleep(Duration::from_millis(1)).await;
         let revision = self.ledger.revision();
         while self.mirror.cluster().revision < revision {
             self.mirror.changed().await;
         }
         revision
-    }
-
-    /// With nothing wrong any more, all is as it should be after a while, and stays so.
-    async fn settle(&mut self) {
-        let healed = Instant::now();
-        let (mut revision, mut calm) = (0, healed);
-        loop {
-            let now = self.catch_up().await;
-            let open = settled::open(self.mirror.cluster(), &self.hosts);
-            // a lease may still run out that was not renewed in time
-            let holds = open.is_none() && calm.elapsed() > self.ttl * 2;
-            if now != revision {
-                (revision, calm) = (now, Instant::now());
-            } else if holds {
-                self.settled(calm - healed).await;
-                return;
-            } else if healed.elapsed() > BOUND {
-                let open = open.unwrap_or_else(|| "records are still written".to_owned());
-                self.trace
-                    .violation(format_args!("{BOUND:?} after all was healed: {open}"));
-            }
-            if self.trace.violated().is_some() {
-                return;
-            }
-            sleep(Duration::from_secs(1)).await;
-            self.check().await;
-        }
-    }
-
-    /// All is as it should be.
-    async fn settled(&mut self, after: Duration) {
-        self.figures.slowest = self.figures.slowest.max(after);
-        self.trace.tell(format_args!("settled after {after:?}"));
-        self.check().await
     }
 }
 

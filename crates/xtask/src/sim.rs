@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// How many minutes of simulated time each, at least
     #[arg(long, value_name = "MINUTES", default_value = "60")]
     minutes: u64,
+    /// Go on after a violation, and list them all
+    #[arg(long)]
+    keep_going: bool,
     /// Print all that happens, with the log of the product
     #[arg(long)]
     verbose: bool,
@@ -31,10 +34,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         seeds,
         from,
         minutes,
-        verbose,
+        ..
     } = options;
-    let verbose = if *verbose { " --verbose" } else { "" };
+    let flag = |given, flag| if given { flag } else { "" };
+    let keep_going = flag(options.keep_going, " --keep-going");
+    let verbose = flag(options.verbose, " --verbose");
     build::cargo(&format!(
-        "run --quiet --profile bench --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{verbose}"
+        "run --quiet --profile bench --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{keep_going}{verbose}"
     ))
 }

@@ -70,10 +70,12 @@ impl Machine {
     }
 
     pub(super) fn status(&self, name: &UnitName) -> Status {
-        let (load, active, sub) = match (self.units.get(name), self.text(name)) {
-            (Some(unit), _) => (load_state(name, &unit.text), unit.active, unit.sub),
-            (None, Some(text)) => (load_state(name, &text), "inactive", "dead"),
-            (None, None) => ("not-found", "inactive", "dead"),
+        let (load, active, sub) = match self.units.get(name) {
+            Some(unit) => (load_state(name, &unit.text), unit.active, unit.sub),
+            None => match self.text(name) {
+                Some(text) => (load_state(name, &text), "inactive", "dead"),
+                None => ("not-found", "inactive", "dead"),
+            },
         };
         let [load, active, sub] = [load, active, sub].map(str::to_owned);
         Status {

@@ -102,7 +102,7 @@ impl Absence {
     }
 
     /// Whether its units wait because it went with too many others.
-    fn is_massive(&self) -> bool {
+    pub(super) fn is_massive(&self) -> bool {
         self.counts() && self.away.massive
     }
 

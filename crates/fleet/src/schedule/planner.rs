@@ -160,7 +160,9 @@ impl Planner {
         let absences = &self.draft.absences;
         let matters = |absence: &&Absence| {
             let leaves = cluster.machines.contains_key(&absence.id);
-            leaves || absence.is_recent(absences.now) || self.draft.is_waited_for(&absence.id)
+            // without units of its own it is still one of too many
+            let counts = absence.is_recent(absences.now) || absence.is_massive();
+            leaves || counts || self.draft.is_waited_for(&absence.id)
         };
         let missed = absences.all.iter().filter(matters);
         let missed: BTreeMap<&MachineId, &Away> =

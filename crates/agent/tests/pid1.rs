@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent::systemd::{Bus, Dbus, Job, JobResult, Systemd};
+use futures_util::future::join_all;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use unitfile::UnitName;
@@ -101,6 +102,31 @@ async fn calls_outlast_a_reload() {
         end(systemd.stop(&unit.name).await.unwrap()).await,
         JobResult::Done
     );
+}
+
+#[tokio::test]
+#[ignore = "needs root, and systemd as PID 1"]
+async fn the_bus_is_never_asked_for_more_than_it_takes() {
+    let systemd = Dbus::connect(Bus::System).await.unwrap();
+    let text = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+    let units: Vec<Unit> = (0..200)
+        .map(|number| Unit::new(&format!("many{number}"), text))
+        .collect();
+    let names: Vec<UnitName> = units.iter().map(|unit| unit.name.clone()).collect();
+    let ask = join_all(
+        names
+            .iter()
+            .map(|name| systemd.states(std::slice::from_ref(name))),
+    );
+    let start = join_all(names.iter().map(|name| systemd.start(name)));
+    let (asked, started, stale) = tokio::join!(ask, start, systemd.stale(&names));
+    stale.unwrap();
+    asked
+        .into_iter()
+        .for_each(|states| assert_eq!(states.unwrap().len(), 1));
+    for job in started {
+        assert_eq!(end(job.unwrap()).await, JobResult::Done);
+    }
 }
 
 /// A unit can be started and stopped, and its job's end is heard.

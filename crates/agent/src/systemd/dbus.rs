@@ -20,6 +20,10 @@ use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 /// others in between.
 const CALLS_IN_FLIGHT: usize = 64;
 
+/// Calls of all kinds under way at one time. dbus-daemon refuses what would be the 129th that waits for its reply
+/// (`max_replies_per_connection` in dbus-daemon(1)).
+const REPLIES_PENDING: usize = 100;
+
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const JOB: &str = "org.freedesktop.systemd1.Job";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -32,6 +36,7 @@ pub struct Dbus {
     link: Arc<Link>,
     listener: tokio::task::JoinHandle<()>,
     job_calls: Semaphore,
+    calls: Semaphore,
 }
 
 /// What systemd is about to do with this very process.
@@ -138,11 +143,11 @@ impl Dbus {
         let (link, listener) = link::open(bus)
             .await
             .map_err(|source| SystemdError::Away { operation, source })?;
-        let job_calls = Semaphore::new(CALLS_IN_FLIGHT);
         Ok(Dbus {
             link,
             listener,
-            job_calls,
+            job_calls: Semaphore::new(CALLS_IN_FLIGHT),
+            calls: Semaphore::new(REPLIES_PENDING),
         })
     }
 
@@ -237,6 +242,8 @@ impl Dbus {
     where
         T: DeserializeOwned + Type,
     {
+        // the semaphore is never closed
+        let _turn = self.calls.acquire().await.ok();
         let answer: Message = self
             .link
             .connection(method)?
@@ -304,12 +311,13 @@ where
 
 /// Errors that the bus gives in systemd's name while systemd is away.
 fn is_bus_trouble(name: &str) -> bool {
-    const TROUBLE: [&str; 5] = [
+    const TROUBLE: [&str; 6] = [
         "NoReply",
         "Disconnected",
         "Timeout",
         "ServiceUnknown",
         "NameHasNoOwner",
+        "LimitsExceeded",
     ];
     name.strip_prefix("org.freedesktop.DBus.Error.")
         .is_some_and(|word| TROUBLE.contains(&word))

@@ -9,7 +9,7 @@ use fleet::cluster::Touched;
 use fleet::schedule::{Survey, Terms};
 use registry::{Mirror, Registry};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// How often an unused mirror is looked for; it is dropped after one to two times this long.
@@ -153,8 +153,7 @@ impl Task {
             return;
         };
         let mut picture = Picture::of(mirror);
-        let mut linger = tokio::time::interval(LINGER);
-        linger.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut linger = lingering();
         loop {
             self.announce(picture.cluster().revision);
             tokio::select! {
@@ -174,7 +173,7 @@ impl Task {
     async fn first_picture(&self, registry: &Registry) -> Option<Mirror> {
         let mirror = registry.mirror();
         tokio::pin!(mirror);
-        let mut linger = tokio::time::interval(LINGER);
+        let mut linger = lingering();
         loop {
             tokio::select! {
                 mirror = &mut mirror => return Some(mirror),
@@ -194,6 +193,13 @@ impl Task {
         }
         unused
     }
+}
+
+/// Ticks when it is time to look for users. The first tick is none at once: a mirror outlives its first question.
+fn lingering() -> Interval {
+    let mut linger = tokio::time::interval_at(Instant::now() + LINGER, LINGER);
+    linger.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    linger
 }
 
 /// A panic elsewhere leaves the slot whole: it is one assignment.
@@ -233,6 +239,19 @@ mod tests {
         drop((one, two));
         questions.closed().await;
         revision(&shared.view()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_that_follow_one_another_are_put_to_one_mirror() {
+        let (shared, _store) = shared(&CancellationToken::new()).await;
+        let first = shared.view().questions;
+        for _ in 0..5 {
+            let view = shared.view();
+            assert!(view.questions.same_channel(&first));
+            revision(&view).await.unwrap();
+            drop(view);
+            tokio::time::sleep(LINGER / 2).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,8 @@ use crate::http::{Http, HttpError};
 
 /// Units in one batch of API v2.
 const BATCH: usize = 500;
+/// Items in one page of a list. The original has its own idea of that.
+const PAGE: usize = 1000;
 /// What each unit of a batch adds to the time allowed for the answer.
 const PATIENCE_PER_UNIT: Duration = Duration::from_millis(20);
 /// Requests under way at once where API v1 wants one for each unit.
@@ -371,8 +373,8 @@ impl Client {
         resource: &str,
         take: fn(P) -> (Vec<T>, String),
     ) -> Result<Vec<T>, ClientError> {
-        let first = format!("/fleet/v1/{resource}");
         let mark = if resource.contains('?') { '&' } else { '?' };
+        let first = format!("/fleet/v1/{resource}{mark}limit={PAGE}");
         let (mut all, mut path) = (Vec::new(), first.clone());
         loop {
             let (status, bytes) = self.call(Method::GET, &path, None).await?;
@@ -381,7 +383,7 @@ impl Client {
             if token.is_empty() {
                 return Ok(all);
             }
-            path = format!("{first}{mark}nextPageToken={}", encode(&token));
+            path = format!("{first}&nextPageToken={}", encode(&token));
         }
     }
 

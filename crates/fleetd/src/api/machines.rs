@@ -19,8 +19,12 @@ type Answer = Result<Response, ApiError>;
 
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let cluster = api.picture(&[Table::Machines, Table::Metadata]).await?;
-    let (machines, next_page_token) = page.of(&wire::machines(&cluster));
+    let read = async {
+        let cluster = api.picture(&[Table::Machines, Table::Metadata]).await?;
+        Ok(wire::machines(&cluster))
+    };
+    let page = api.machine_lists.page(page, String::new(), read).await?;
+    let (machines, next_page_token) = page;
     Ok(json(&v1::MachinePage {
         machines,
         next_page_token,

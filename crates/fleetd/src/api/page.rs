@@ -12,6 +12,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
+/// The most items that a page may have.
+const LARGEST: u16 = 10_000;
+
 /// Which page of a list is asked for, from 1, and how many items a page has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
@@ -20,8 +23,10 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The page that a request's `nextPageToken` parameters ask for; without one, the first.
+    /// The page that a request's `nextPageToken` parameters ask for; without one, the first. `limit` is how many items a page
+    /// has, unless the request has a `limit` of its own.
     pub(super) fn asked(query: &[(String, String)], limit: u16) -> Result<Page, String> {
+        let limit = wanted_limit(query)?.unwrap_or(limit);
         let mut tokens = query.iter().filter(|(name, _)| name == "nextPageToken");
         match (tokens.next(), tokens.next()) {
             (None, _) => Ok(Page { limit, number: 1 }),
@@ -77,6 +82,17 @@ impl Page {
     }
 }
 
+/// The `limit` that a request asks for. The original ignores it, and has pages of its own size.
+fn wanted_limit(query: &[(String, String)]) -> Result<Option<u16>, String> {
+    let Some((_, wanted)) = query.iter().find(|(name, _)| name == "limit") else {
+        return Ok(None);
+    };
+    let limit = wanted.parse().ok();
+    let limit = limit.filter(|limit| (1..=LARGEST).contains(limit));
+    let invalid = || format!("invalid limit {wanted:?}: expected a number from 1 to {LARGEST}");
+    limit.map(Some).ok_or_else(invalid)
+}
+
 fn corrupt(error: &DecodeError, token: &str) -> String {
     let at = match error {
         DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
@@ -126,6 +142,26 @@ mod tests {
                 tokens.push(token);
             }
             assert_eq!(seen, (0..total).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_request_may_ask_for_longer_pages() {
+        let asked = |limit: &str, token: Option<&str>| {
+            let mut query = query(token.as_slice());
+            query.push(("limit".to_owned(), limit.to_owned()));
+            Page::asked(&query, 100)
+        };
+        let items = (0..2500).collect::<Vec<_>>();
+        let (first, token) = asked("1000", None).unwrap().of(&items);
+        assert_eq!(first.len(), 1000);
+        let (second, _) = asked("1000", Some(&token)).unwrap().of(&items);
+        assert_eq!((second[0], second.len()), (1000, 1000));
+        let other = asked("2000", Some(&token)).unwrap_err();
+        assert_eq!(other, "token limit must be 2000");
+        for wrong in ["0", "10001", "-1", "many", ""] {
+            let told = asked(wrong, None).unwrap_err();
+            assert!(told.starts_with("invalid limit"), "{told}");
         }
     }
 

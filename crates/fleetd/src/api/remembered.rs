@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::error::ApiError;
+use super::page::Page;
+
 /// How long the next page may take to be asked for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -24,9 +27,31 @@ impl<T> Default for Remembered<T> {
     }
 }
 
+impl<T: Clone> Remembered<T> {
+    /// A page of the list by that filter, and the next page's token. The list is read for its first page, or when its pages were
+    /// not asked for in time.
+    pub(super) async fn page(
+        &self,
+        page: Page,
+        filter: String,
+        read: impl Future<Output = Result<Vec<T>, ApiError>>,
+    ) -> Result<(Vec<T>, String), ApiError> {
+        let all = match self.get(&filter).filter(|_| !page.is_first()) {
+            Some(all) => all,
+            None => Arc::new(read.await?),
+        };
+        let (items, next) = page.of(&all);
+        match next.is_empty() {
+            true => self.forget(),
+            false => self.keep(filter, all),
+        }
+        Ok((items, next))
+    }
+}
+
 impl<T> Remembered<T> {
     /// The list by that filter, unless it is another one by now, or too old.
-    pub(super) fn get(&self, filter: &str) -> Option<Arc<Vec<T>>> {
+    fn get(&self, filter: &str) -> Option<Arc<Vec<T>>> {
         let list = self.lock();
         let list = list.as_ref().filter(|list| list.filter == filter);
         let list = list.filter(|list| list.asked.elapsed() < PATIENCE)?;
@@ -34,7 +59,7 @@ impl<T> Remembered<T> {
     }
 
     /// More pages of the list may be asked for.
-    pub(super) fn keep(&self, filter: String, items: Arc<Vec<T>>) {
+    fn keep(&self, filter: String, items: Arc<Vec<T>>) {
         let asked = Instant::now();
         *self.lock() = Some(List {
             filter,
@@ -44,7 +69,7 @@ impl<T> Remembered<T> {
     }
 
     /// The last page has been handed out.
-    pub(super) fn forget(&self) {
+    fn forget(&self) {
         *self.lock() = None;
     }
 

@@ -19,16 +19,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answ
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
     let (machine, unit) = (query.filter("machineID"), query.filter("unitName"));
     let filter = format!("{machine:?} {unit:?}");
-    let known = api.state_lists.get(&filter).filter(|_| !page.is_first());
-    let all = match known {
-        Some(all) => all,
-        None => Arc::new(read(&api, machine, unit).await?),
-    };
-    let (states, next_page_token) = page.of(&all);
-    match next_page_token.is_empty() {
-        true => api.state_lists.forget(),
-        false => api.state_lists.keep(filter, all),
-    }
+    let read = read(&api, machine, unit);
+    let (states, next_page_token) = api.state_lists.page(page, filter, read).await?;
     Ok(json(&v1::UnitStatePage {
         next_page_token,
         states,

@@ -23,16 +23,9 @@ const TABLES: [Table; 4] = [Table::Units, Table::Files, Table::Targets, Table::S
 
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let known = api.unit_lists.get("").filter(|_| !page.is_first());
-    let all = match known {
-        Some(all) => all,
-        None => Arc::new(wire::units(&api.picture(&TABLES).await?)),
-    };
-    let (units, next_page_token) = page.of(&all);
-    match next_page_token.is_empty() {
-        true => api.unit_lists.forget(),
-        false => api.unit_lists.keep(String::new(), all),
-    }
+    let read = async { Ok(wire::units(&api.picture(&TABLES).await?)) };
+    let page = api.unit_lists.page(page, String::new(), read).await?;
+    let (units, next_page_token) = page;
     Ok(json(&v1::UnitPage {
         next_page_token,
         units,

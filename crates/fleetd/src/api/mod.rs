@@ -6,6 +6,7 @@ mod discovery;
 mod error;
 mod events;
 mod go_json;
+mod health;
 mod machines;
 mod metrics;
 mod moves;
@@ -59,6 +60,7 @@ pub struct Api {
     closing: CancellationToken,
     requests: Arc<Requests>,
     roles: Arc<dyn Fn(&Page) + Send + Sync>,
+    machine_lists: Arc<Remembered<v1::Machine>>,
     unit_lists: Arc<Remembered<v1::Unit>>,
     state_lists: Arc<Remembered<v1::UnitState>>,
 }
@@ -81,6 +83,7 @@ impl Api {
             closing,
             requests: Arc::default(),
             roles: Arc::new(|_| {}),
+            machine_lists: Arc::default(),
             unit_lists: Arc::default(),
             state_lists: Arc::default(),
         }

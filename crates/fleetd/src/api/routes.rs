@@ -8,10 +8,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, get};
 
 use super::error::ApiError;
-use super::{Api, away, cordon, discovery, events, machines, metrics, moves, state, units, v2};
+use super::{
+    Api, away, cordon, discovery, events, health, machines, metrics, moves, state, units, v2,
+};
 
 /// What answers say of their server.
 const SERVER: HeaderValue = HeaderValue::from_static(concat!("fleetd/", env!("CARGO_PKG_VERSION")));
@@ -39,6 +41,8 @@ fn routes(api: Arc<Api>) -> Router {
         .merge(version_1("/v1-alpha"))
         .merge(version_2("/fleet/v2"))
         .route(METRICS, any(metrics::get))
+        .route(LIVE, get(health::live))
+        .route(READY, get(health::ready))
         .route("/", refuse(StatusCode::METHOD_NOT_ALLOWED, ""))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "") })
         .layer(middleware::from_fn_with_state(api.clone(), every_answer))
@@ -127,10 +131,19 @@ fn refuse(status: StatusCode, message: &str) -> MethodRouter<Arc<Api>> {
 /// Where the metrics are.
 const METRICS: &str = "/metrics";
 
-/// No answer but 503 while there is no registry behind us, except for the metrics, which tell just that; unclean
+/// Whether fleetd is alive.
+const LIVE: &str = "/livez";
+
+/// Whether it can answer.
+const READY: &str = "/readyz";
+
+/// What is answered without a registry: it tells just that.
+const ALWAYS: [&str; 3] = [METRICS, LIVE, READY];
+
+/// No answer but 503 while there is no registry behind us, except for those about this fleetd; unclean
 /// paths lead to clean ones.
 async fn every_answer(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    if !(api.connected)() && request.uri().path() != METRICS {
+    if !(api.connected)() && !ALWAYS.contains(&request.uri().path()) {
         return ApiError::not_connected().into_response();
     }
     let (begun, method) = (Instant::now(), request.method().clone());

@@ -275,7 +275,12 @@ async fn a_second_machine_with_the_same_id_is_kept_out_and_says_so() {
     clone.start(&world.store).await;
     tokio::time::sleep(TTL * 3).await;
     assert_eq!(clone.get("/fleet/v1/units").await.status, 503);
+    let ready = clone.get("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("not a member"), "{ready:?}");
+    assert_eq!(clone.get("/livez").await.status, 200);
     assert_eq!(a.get("/fleet/v1/units").await.status, 200);
+    assert_eq!(a.get("/readyz").await.body, "ok\n");
     assert!(
         a.runs("web.service") && is_active(world.mirror.cluster(), &name("web.service"), &a.id)
     );

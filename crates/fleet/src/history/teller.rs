@@ -84,7 +84,11 @@ impl Known {
     fn news(&self, state: Option<&UnitState>) -> Option<(What, String)> {
         let problem = state.map_or("", |state| state.problem.as_str());
         if !problem.is_empty() && problem != self.problem {
-            return Some((What::Failed, problem.to_owned()));
+            let what = match state.is_some_and(waits) {
+                true => What::Waits,
+                false => What::Failed,
+            };
+            return Some((what, problem.to_owned()));
         }
         let phase = Phase::of(state)?;
         if phase == Phase::Failed && !problem.is_empty() {
@@ -142,6 +146,11 @@ impl Phase {
 
 fn is_launched(state: &UnitState) -> bool {
     state.current == DesiredState::Launched
+}
+
+/// Whether it is to be started and has not been, without anything having gone wrong.
+fn waits(state: &UnitState) -> bool {
+    state.starting && !is_launched(state)
 }
 
 /// What systemd says, as `systemctl status` has it.

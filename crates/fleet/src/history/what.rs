@@ -38,6 +38,8 @@ pub enum What {
     Stopped,
     /// A unit has failed, or an order to it.
     Failed,
+    /// A unit is to be started, and others must be done with it first.
+    Waits,
     /// An agent has begun its work and found units that run.
     Adopted,
 }
@@ -49,7 +51,7 @@ pub struct WhatError(String);
 
 impl What {
     /// All there are.
-    pub const ALL: [What; 17] = [
+    pub const ALL: [What; 18] = [
         What::Scheduled,
         What::Rescheduled,
         What::Moved,
@@ -66,6 +68,7 @@ impl What {
         What::Ended,
         What::Stopped,
         What::Failed,
+        What::Waits,
         What::Adopted,
     ];
 
@@ -88,6 +91,7 @@ impl What {
             What::Ended => "ended",
             What::Stopped => "stopped",
             What::Failed => "failed",
+            What::Waits => "waits",
             What::Adopted => "adopted",
         }
     }

@@ -65,6 +65,23 @@ fn a_unit_that_is_started_at_once_and_one_that_ends_at_once() {
 }
 
 #[test]
+fn one_that_waits_for_others_has_not_failed() {
+    let states = [
+        (
+            "inactive dead loaded starting",
+            "machine m2 may be running it still (Fence=)",
+        ),
+        (
+            "inactive dead loaded starting",
+            "machine m2 may be running it still (Fence=)",
+        ),
+        ("active running launched", ""),
+    ];
+    let wait = "waits machine m2 may be running it still (Fence=)";
+    assert_eq!(told(&states), [wait, "started active (running)"]);
+}
+
+#[test]
 fn one_failure_is_told_once() {
     let states = [
         ("activating start launched starting", ""),

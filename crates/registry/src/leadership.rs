@@ -46,7 +46,12 @@ impl Membership {
         };
         let ours = |record: &&KeyValue| record.lease() == self.lease;
         find(&self.record()).filter(ours).ok_or_else(not_member)?;
-        if let Some(stray) = find(&Key::Leader).filter(|record| record.lease() == 0) {
+        let name = codec::print_machine_ref(&self.machine.id);
+        let is_stray = |record: &&KeyValue| {
+            let foreign = ours(record) && record.value() != name;
+            record.lease() == 0 || foreign
+        };
+        if let Some(stray) = find(&Key::Leader).filter(is_stray) {
             self.registry.take_away(stray).await?;
             return Ok(None);
         }
@@ -105,11 +110,11 @@ impl Membership {
 }
 
 impl Registry {
-    /// A record that hangs on no lease is no leader's, and would stay for ever.
+    /// A record that hangs on no lease, or on the lease of a machine that did not write it, is no leader's, and would stay.
     async fn take_away(&self, stray: &KeyValue) -> Result<(), Error> {
         tracing::warn!(
             value = %String::from_utf8_lossy(stray.value()),
-            "the record of the leader hangs on nobody's lease: taking it away"
+            "the record of the leader is nobody's, or not what its machine wrote: taking it away"
         );
         let key = stray.key().to_vec();
         let unchanged = Compare::mod_revision(key.clone(), CompareOp::Equal, stray.mod_revision());

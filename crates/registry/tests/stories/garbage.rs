@@ -2,7 +2,7 @@
 
 use registry::{Expected, Table};
 
-use crate::sample::{file, join, running, unit, write};
+use crate::sample::{file, join, lead, running, unit, write};
 use crate::server::Server;
 use crate::watching::until;
 
@@ -13,6 +13,7 @@ on_both!(
     a_unit_that_could_never_be_read_is_what_its_row_says,
     a_row_that_cannot_be_read_is_known_to_be_so,
     a_record_on_nobodys_lease_leads_nobody,
+    a_leader_whose_record_is_written_over_is_elected_anew,
     a_member_notices_that_its_record_is_written_over,
     a_state_that_says_nothing_of_a_start_job_has_none,
     unknown_fields_are_ignored,
@@ -160,6 +161,18 @@ async fn a_record_on_nobodys_lease_leads_nobody(server: Server) {
     assert!(member.campaign().await.unwrap().is_none());
     member.leader_gone().await;
     assert!(member.campaign().await.unwrap().is_some());
+}
+
+async fn a_leader_whose_record_is_written_over_is_elected_anew(server: Server) {
+    let registry = server.registry().await;
+    let member = join(&registry, "m1").await;
+    let before = lead(&member).await;
+    server.put_on("leader", "!", member.lease).await;
+    assert!(member.campaign().await.unwrap().is_none());
+    member.leader_gone().await;
+    let after = lead(&member).await;
+    assert!(after.revision > before.revision);
+    assert_eq!(everything(&registry).await.leader, Some(member.machine.id));
 }
 
 async fn a_member_notices_that_its_record_is_written_over(server: Server) {

@@ -62,9 +62,15 @@ impl Server {
 
     /// Writes anything under a key.
     pub(crate) async fn put(&self, key: &str, value: &str) {
+        self.put_on(key, value, 0).await;
+    }
+
+    /// The same, on a lease, or none if that is 0.
+    pub(crate) async fn put_on(&self, key: &str, value: &str, lease: i64) {
+        let options = etcd_client::PutOptions::new().with_lease(lease);
         self.client()
             .await
-            .put(format!("{PREFIX}{key}"), value, None)
+            .put(format!("{PREFIX}{key}"), value, Some(options))
             .await
             .unwrap();
     }

@@ -1,22 +1,31 @@
 //! The command line: flags, commands, their help. What they do stands in `commands`.
 
+mod ask;
 mod events;
+mod help;
 mod operate;
 mod remote;
 mod transfer;
+mod units;
 
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
+pub(crate) use ask::{ListMachines, ListUnitFiles, ListUnits, Output, Table, Why};
 pub(crate) use events::Events;
+use help::{
+    COMMAND_HELP, COMPLETION_HELP, DRAIN_HELP, EVENTS_HELP, EXAMPLES, IMPORT_HELP, JOURNAL_HELP,
+    SSH_HELP, START_HELP, STATUS_HELP, WHAT_IF_HELP, WHY_HELP,
+};
 pub(crate) use operate::{Cordon, Drain, Forget, Move, Rebalance, Uncordon, WhatIf};
 pub(crate) use remote::{Journal, Remote, Restart, Ssh, Status};
 pub(crate) use transfer::{Export, Import, NewState};
+pub(crate) use units::{Blocking, Bring, Cat, Submit, Withdraw};
 
 /// Controls the units of a fleet of systemd machines.
 #[derive(Debug, Parser)]
@@ -36,17 +45,6 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  fleetctl start hello.service                 submit ./hello.service, schedule it, start it, wait until it runs
-  fleetctl start web@{1..5}                    five instances of the template ./web@.service
-  fleetctl list-units --fields=unit,machine    where everything is
-  fleetctl destroy hello.service               stop it and forget it
-  fleetctl --endpoint http://10.0.0.1:49153 list-machines
-
-Every option above has an environment variable: FLEETCTL_ENDPOINT for --endpoint, and so on.
-A command may be cut short as long as it is unique: `fleetctl list-m`.";
 
 /// Flags that stand before or after any command.
 #[derive(Debug, Args)]
@@ -207,245 +205,12 @@ pub(crate) enum Command {
     Verify(Ignored),
 }
 
-const START_HELP: &str = "\
-Waits until systemd has started each unit. A unit that fails, and one that no machine takes, end the
-wait with an error; --block-attempts=N waits N times two seconds at most, --no-block not at all.
-
-Examples:
-  fleetctl start hello.service
-  fleetctl start --replace hello.service       with a changed ./hello.service
-  fleetctl start --no-block units/*.service";
-
-const STATUS_HELP: &str = "\
-Runs `systemctl status -l` where the unit is: over SSH, or right here if it is on this machine. The exit
-code is systemctl's: 0 for a unit that is active, 3 for one that is not.
-
-Examples:
-  fleetctl status hello.service
-  fleetctl --tunnel bastion.example.com status web@1 web@2";
-
-const JOURNAL_HELP: &str = "\
-Runs `journalctl --unit` where the unit is: over SSH, or right here if it is on this machine. A global unit
-is asked for on all its machines.
-
-Examples:
-  fleetctl journal hello.service
-  fleetctl journal --lines 100 --follow web@1";
-
-const SSH_HELP: &str = "\
-Logs in with the keys of the SSH agent, or those that ssh(1) would use, and knows host keys by
-~/.fleetctl/known_hosts. The exit code is the command's.
-
-Examples:
-  fleetctl ssh 113f16a7                        a shell on the machine whose id begins so
-  fleetctl ssh hello.service uptime            a command on the machine that hello.service is on
-  fleetctl ssh --machine 113f -- ls -l /run
-  fleetctl list-machines --no-legend --full | cut -f1 | xargs -I@ fleetctl ssh @ uptime";
-
-const IMPORT_HELP: &str = "\
-Shows what becomes of each unit, and does it unless --dry-run is given. A unit that is here already keeps its
-file and its desired state unless --replace is given, so that an import may be repeated. What cannot be taken
-is named with the reason, and makes the exit code 1.
-
-Examples:
-  fleetctl import --from http://10.0.0.1:49153 --dry-run
-  fleetctl import --from http://10.0.0.1:49153 --state inactive 'web@*.service'
-  fleetctl import backup";
-
-const DRAIN_HELP: &str = "\
-The cluster's leader moves them: the next one goes when the one before is what it should be on its new machine,
-whatever becomes of this command. What no other machine may take stays, and is named; global units stay, too.
-\"fleetctl uncordon\" ends it at any time.
-
-Examples:
-  fleetctl drain 113f16a7
-  fleetctl drain 113f16a7 --max 10 --deadline 600";
-
-const WHAT_IF_HELP: &str = "\
-Asks the planner that places units, on a copy of the cluster; nothing is changed. The exit code is 1 if units
-would wait that do not wait now.
-
-Examples:
-  fleetctl what-if --lose 113f16a7,8d8c2b1f
-  fleetctl what-if --drain rack=b
-  fleetctl what-if --add 3 --like 113f16a7 --submit units/*.service";
-
-const WHY_HELP: &str = "\
-Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it from
-there and what would have to change; machines with one fate are counted.
-
-Examples:
-  fleetctl why web@3
-  fleetctl why --output json web@3";
-
-const EVENTS_HELP: &str = "\
-What the leader decided and how units fared on their machines, in the order in which it was told.
-TIME is UTC, by the clock of the machine that told it. The cluster keeps the last 2,000 records.
-Units may be patterns; units and machines may be gone by now.
-Fields: time, what, unit, machine, reason
-
-Examples:
-  fleetctl events                              the last 50
-  fleetctl events --since 1h 'web@*' 113f16a7  of some units, or of a machine
-  fleetctl events -f hello.service             go on until interrupted";
-
-/// `why`.
-#[derive(Debug, Args)]
-pub(crate) struct Why {
-    /// The unit
-    pub(crate) unit: String,
-    /// How to print it
-    #[arg(short = 'o', long, value_enum, default_value = "text")]
-    pub(crate) output: Output,
-    /// Do not shorten ids
-    #[arg(short = 'l', long, alias = "l")]
-    pub(crate) full: bool,
-}
-
-/// How an answer is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    Text,
-    /// As the API gives it.
-    Json,
-}
-
-/// `submit`.
-#[derive(Debug, Args)]
-pub(crate) struct Submit {
-    /// Units: names, or paths of unit files
-    pub(crate) units: Vec<String>,
-    /// Shared with load and start.
-    #[command(flatten)]
-    pub(crate) files: Files,
-    /// Accepted as on other commands; there is nothing to wait for.
-    #[command(flatten)]
-    blocking: HiddenBlocking,
-}
-
-/// `load` and `start`.
-#[derive(Debug, Args)]
-pub(crate) struct Bring {
-    /// Units: names, or paths of unit files
-    pub(crate) units: Vec<String>,
-    /// Shared with submit.
-    #[command(flatten)]
-    pub(crate) files: Files,
-    /// How long to wait.
-    #[command(flatten)]
-    pub(crate) blocking: Blocking,
-}
-
-/// `stop`, `unload` and `destroy`.
-#[derive(Debug, Args)]
-pub(crate) struct Withdraw {
-    /// Units
-    pub(crate) units: Vec<String>,
-    /// How long to wait.
-    #[command(flatten)]
-    pub(crate) blocking: Blocking,
-}
-
-/// How commands that send unit files treat those that are there already.
-#[derive(Debug, Args)]
-pub(crate) struct Files {
-    /// Replace units whose file differs from the local one
-    #[arg(long)]
-    pub(crate) replace: bool,
-    #[arg(long, hide = true)]
-    sign: bool,
-}
-
-/// How long a command waits.
-#[derive(Debug, Args)]
-pub(crate) struct Blocking {
-    /// Wait N times two seconds at most; 0 or less is without limit
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "0",
-        hide_default_value = true,
-        allow_negative_numbers = true
-    )]
-    pub(crate) block_attempts: i64,
-    /// Do not wait
-    #[arg(long)]
-    pub(crate) no_block: bool,
-}
-
-/// [`Blocking`] on commands that do not wait.
-#[derive(Debug, Args)]
-struct HiddenBlocking {
-    #[arg(long, hide = true, allow_negative_numbers = true)]
-    block_attempts: Option<i64>,
-    #[arg(long, hide = true)]
-    no_block: bool,
-}
-
-/// `cat`.
-#[derive(Debug, Args)]
-pub(crate) struct Cat {
-    /// The unit
-    pub(crate) units: Vec<String>,
-}
-
-/// `list-units`.
-#[derive(Debug, Args)]
-pub(crate) struct ListUnits {
-    /// Columns, separated by commas
-    #[arg(long, default_value = "unit,machine,active,sub")]
-    pub(crate) fields: String,
-    /// How to print.
-    #[command(flatten)]
-    pub(crate) table: Table,
-}
-
-/// `list-unit-files`.
-#[derive(Debug, Args)]
-pub(crate) struct ListUnitFiles {
-    /// Columns, separated by commas
-    #[arg(long, default_value = "unit,hash,dstate,state,target")]
-    pub(crate) fields: String,
-    /// How to print.
-    #[command(flatten)]
-    pub(crate) table: Table,
-}
-
-/// `list-machines`.
-#[derive(Debug, Args)]
-pub(crate) struct ListMachines {
-    /// Columns, separated by commas
-    #[arg(long, default_value = "machine,ip,metadata")]
-    pub(crate) fields: String,
-    /// How to print.
-    #[command(flatten)]
-    pub(crate) table: Table,
-}
-
-/// How a list is printed.
-#[derive(Debug, Args)]
-pub(crate) struct Table {
-    /// Do not shorten ids and hashes
-    #[arg(short = 'l', long, alias = "l")]
-    pub(crate) full: bool,
-    /// Leave the header out
-    #[arg(long)]
-    pub(crate) no_legend: bool,
-    #[command(flatten)]
-    ignored: Ignored,
-}
-
 /// `fd-forward`.
 #[derive(Debug, Args)]
 pub(crate) struct FdForward {
     /// The socket's path
     pub(crate) sockets: Vec<PathBuf>,
 }
-
-const COMPLETION_HELP: &str = "\
-Example:
-  source <(fleetctl completion bash)           setup-machine.sh installs them for all users";
 
 /// `completion`.
 #[derive(Debug, Args)]
@@ -498,15 +263,6 @@ impl Cli {
             .mut_subcommands(|command| command.mut_args(go_bool))
     }
 }
-
-/// The help of a command.
-const COMMAND_HELP: &str = "\
-{about-with-newline}
-{usage-heading} {usage}
-
-{all-args}
-
-Every command also takes the global options: see fleetctl --help.{after-help}";
 
 fn hide_global(arg: Arg) -> Arg {
     let hidden = arg.is_hide_set() || arg.is_global_set();

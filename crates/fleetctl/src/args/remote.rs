@@ -65,7 +65,7 @@ pub(crate) struct Status {
     pub(crate) machine: Option<String>,
     /// Accepted as on other commands; there is nothing to wait for.
     #[command(flatten)]
-    blocking: super::HiddenBlocking,
+    blocking: super::units::HiddenBlocking,
 }
 
 /// `journal`.

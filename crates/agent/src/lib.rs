@@ -12,6 +12,7 @@ mod failing;
 mod failure;
 mod fence;
 pub mod files;
+mod handover;
 mod local;
 mod orders;
 mod outbox;

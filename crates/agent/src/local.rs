@@ -81,6 +81,7 @@ impl Local {
             launched: self.launched,
             active: self.is_up(),
             busy: self.busy || self.rests_until().is_some(),
+            kept: false,
             failed: self.failed.clone(),
         }
     }

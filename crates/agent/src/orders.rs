@@ -1,9 +1,10 @@
 //! Orders for single units: stop, and start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use fleet::handover::Outlook;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,6 +22,8 @@ pub(crate) enum News {
     Stopped(UnitName, Result<Status, Failure>),
     /// The files of a batch are in place, or not; and which units shall be started next.
     Prepared(Prepared, BTreeSet<UnitName>),
+    /// How units fare elsewhere that are kept here until they are up there.
+    Outlooks(BTreeMap<UnitName, Outlook>),
     /// Fenced units that run here and are not ours to run.
     Strays(Vec<UnitName>),
     /// systemd took a unit's start job, or refused it.

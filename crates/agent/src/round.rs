@@ -1,6 +1,7 @@
 //! The loop. Events wake it; then it compares all it knows and gives the orders that are due.
 
 mod fenced;
+mod moving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::batch::{Batch, Prepared};
 use crate::failure::{Failure, chain};
 use crate::local::Local;
 use crate::orders::{self, News};
+use crate::round::moving::Moving;
 use crate::systemd::{Changed, Status, Systemd};
 use crate::{Agent, AgentError};
 
@@ -35,6 +37,8 @@ pub(crate) struct Rounds<S> {
     units: BTreeMap<UnitName, Local>,
     /// A batch is being prepared: files wait for the next one.
     preparing: bool,
+    /// Units that are to be elsewhere, and go on until they are up there.
+    moving: Moving,
     /// How often systemd has stopped what was fenced.
     falls: u64,
     orders: JoinSet<()>,
@@ -60,6 +64,7 @@ impl<S: Systemd> Rounds<S> {
             memberships,
             units: units.collect(),
             preparing: false,
+            moving: Moving::default(),
             falls: 0,
             orders: JoinSet::new(),
             news,
@@ -92,6 +97,7 @@ impl<S: Systemd> Rounds<S> {
             changes.next().await
         };
         let retry = self.next_retry();
+        let ask = self.moving.next();
         tokio::select! {
             () = self.schedule.changed() => true,
             changed = changed => self.look(changed).await,
@@ -107,6 +113,10 @@ impl<S: Systemd> Rounds<S> {
                 false
             }
             () = sleep_until(retry) => true,
+            () = sleep_until(ask) => {
+                self.ask_elsewhere();
+                false
+            }
         }
     }
 
@@ -116,6 +126,7 @@ impl<S: Systemd> Rounds<S> {
         self.take_failed();
         self.take_stopped();
         self.take_fallen();
+        self.take_moving();
         self.leave_fences();
         let round = self.round();
         if !round.stops.is_empty() {
@@ -128,12 +139,12 @@ impl<S: Systemd> Rounds<S> {
     }
 
     fn round(&self) -> Round {
-        let admitted = self.schedule.admitted == Some(self.memberships.borrow().since);
+        let admitted = self.is_admitted();
         let assigned = &self.schedule.assigned;
         let seen = self
             .units
             .iter()
-            .map(|(name, local)| (name.clone(), local.seen()));
+            .map(|(name, local)| (name.clone(), self.moving.mark(name, local.seen())));
         let mut round = Round::default();
         let unreadable = &self.schedule.unreadable;
         let steps = converge::steps(assigned, &seen.collect(), admitted).into_iter();
@@ -141,6 +152,11 @@ impl<S: Systemd> Rounds<S> {
             round.add(name.clone(), &steps, assigned.get(&name));
         }
         round
+    }
+
+    /// Whether the schedule has been decided for this membership.
+    fn is_admitted(&self) -> bool {
+        self.schedule.admitted == Some(self.memberships.borrow().since)
     }
 
     fn stop(&mut self, names: Vec<UnitName>) {
@@ -226,6 +242,7 @@ impl<S: Systemd> Rounds<S> {
                 self.publish(&name);
             }
             News::Prepared(prepared, starts) => self.prepared(prepared, &starts),
+            News::Outlooks(outlooks) => self.moving.take(&outlooks),
             News::Strays(strays) => self.stop_strays(strays),
         }
     }

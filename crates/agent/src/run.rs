@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet::MachineId;
 use registry::Membership;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use unitfile::UnitName;
 
 use crate::batch::Batch;
+use crate::failure::Failure;
 use crate::orders;
 use crate::round::Rounds;
-use crate::systemd::Systemd;
+use crate::systemd::{Status, Systemd};
 use crate::{Agent, AgentError};
 
 impl<S: Systemd> Agent<S> {
@@ -33,32 +35,37 @@ impl<S: Systemd> Agent<S> {
     }
 
     /// Leaves in good order: stops all units of ours side by side, waits for their ends for `bound` at most,
-    /// and removes their files. Tells `stopped` of each unit as soon as it is down. Gives the units that would not go down in time; their files stay, for the
+    /// and removes their files. What is to be up elsewhere before is waited for half of that time, if this is a member of the cluster,
+    /// `here`. Tells `stopped` of each unit as soon as it is down. Gives the units that would not go down in time; their files stay, for the
     /// next start of the agent to deal with. To be called when [`Agent::run`] has ended.
     ///
     /// # Errors
     /// The records cannot be read.
     pub async fn leave(
         self: &Arc<Self>,
+        here: Option<&MachineId>,
         bound: Duration,
         mut stopped: impl FnMut(&UnitName),
     ) -> Result<BTreeSet<UnitName>, AgentError> {
         let mut left: BTreeSet<UnitName> = self.files.scan()?.into_keys().collect();
         let mut down = Vec::new();
-        let stops = orders::stop(
-            self,
-            left.iter().cloned().collect(),
-            |name, result| match result {
-                Ok(_) => {
-                    stopped(&name);
-                    down.push(name);
+        let (report, mut ends) = mpsc::unbounded_channel();
+        let stops = Box::pin(self.stop_all(here, left.clone(), bound / 2, report));
+        let take = async {
+            while let Some((name, result)) = ends.recv().await {
+                match result {
+                    Ok(_) => {
+                        stopped(&name);
+                        down.push(name);
+                    }
+                    Err(failure) => {
+                        tracing::warn!(unit = %name, problem = failure.problem, "not stopped");
+                    }
                 }
-                Err(failure) => {
-                    tracing::warn!(unit = %name, problem = failure.problem, "not stopped")
-                }
-            },
-        );
-        if tokio::time::timeout(bound, stops).await.is_err() {
+            }
+        };
+        let all = async { tokio::join!(stops, take) };
+        if tokio::time::timeout(bound, all).await.is_err() {
             tracing::warn!(?bound, "some units did not stop in time");
         }
         let batch = Batch {
@@ -69,6 +76,28 @@ impl<S: Systemd> Agent<S> {
         let removed = Box::pin(batch.prepare(self)).await.outcomes;
         left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
         Ok(left)
+    }
+
+    /// Stops units, each as it asks to be stopped, and reports each that is down.
+    async fn stop_all(
+        &self,
+        here: Option<&MachineId>,
+        units: BTreeSet<UnitName>,
+        bound: Duration,
+        report: mpsc::UnboundedSender<(UnitName, Result<Status, Failure>)>,
+    ) {
+        let (kept, others): (BTreeSet<UnitName>, BTreeSet<UnitName>) = units
+            .into_iter()
+            .partition(|name| here.is_some() && self.files.starts_first(name));
+        let told = report.clone();
+        let tell = move |name, result| drop(told.send((name, result)));
+        let others = orders::stop(self, others.into_iter().collect(), tell);
+        let kept = async {
+            if let Some(here) = here {
+                self.stop_when_up_elsewhere(here, kept, bound, report).await;
+            }
+        };
+        tokio::join!(others, kept);
     }
 
     /// Whether fenced units of ours may be running, or may have been started before this agent and not been found yet.

@@ -18,6 +18,8 @@ pub struct LocalUnit {
     pub active: bool,
     /// An order for it is under way: leave it alone until that ends.
     pub busy: bool,
+    /// It goes on here although it is to be elsewhere, until it is up there.
+    pub kept: bool,
     /// What went wrong at the last attempt with this very assignment: not tried again until it changes.
     pub failed: Option<Assignment>,
 }
@@ -64,6 +66,7 @@ fn unit_steps(assigned: Option<&Assignment>, local: &LocalUnit) -> Vec<Step> {
         return Vec::new();
     }
     match assigned {
+        None if local.kept => Vec::new(),
         None if local.file.is_some() => stop_first(local, &[Step::Remove]),
         None => Vec::new(),
         Some(failed) if local.failed.as_ref() == Some(failed) => Vec::new(),

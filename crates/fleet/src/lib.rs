@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod converge;
 pub mod fence;
 pub mod glob;
+pub mod handover;
 pub mod history;
 pub mod machine;
 pub mod requirements;

@@ -18,7 +18,7 @@ pub use expression::{Expression, ExpressionError};
 pub use options::parse_seconds;
 use options::{
     AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, FENCE, MAX_PER_MACHINE, MEMORY_RESERVATION,
-    MOVE_DELAY, PREFER, RESCHEDULE_AFTER, SPREAD, STICKY,
+    MOVE_DELAY, MOVE_ORDER, PREFER, RESCHEDULE_AFTER, SPREAD, STICKY,
 };
 
 /// The section's name in a unit file.
@@ -39,7 +39,7 @@ const LEGACY_CONFLICTS: &str = "X-Conflicts";
 /// Before a pattern of `MachineOf=`: every unit that it matches, not any.
 const ALL: &str = "all:";
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     MACHINE_ID,
     MACHINE_OF,
     METADATA,
@@ -58,6 +58,7 @@ const KEYS: [&str; 23] = [
     MOVE_DELAY,
     FENCE,
     RESCHEDULE_AFTER,
+    MOVE_ORDER,
     LEGACY_MACHINE_ID,
     LEGACY_BOOT_ID,
     LEGACY_MACHINE_OF,
@@ -94,6 +95,9 @@ pub struct Requirements {
     pub fence: bool,
     /// `RescheduleAfter=`: after so many failures in a row it is moved, once.
     pub reschedule_after: Option<u32>,
+    /// `MoveOrder=start-first`: where it is moved from a machine that is there, it goes on until it is up elsewhere: see
+    /// [`handover`](crate::handover).
+    pub start_first: bool,
 }
 
 /// One item of `MachineOf=`.
@@ -169,6 +173,7 @@ impl Requirements {
             move_delay: section.move_delay(),
             fence: section.is_set(FENCE),
             reschedule_after: section.reschedule_after(),
+            start_first: section.start_first(),
         }
     }
 }

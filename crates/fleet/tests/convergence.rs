@@ -38,6 +38,7 @@ fn local_unit() -> impl Strategy<Value = LocalUnit> {
             file,
             active,
             busy,
+            kept: false,
             failed,
         })
 }

@@ -48,6 +48,7 @@ fn option(replaces: bool) -> impl Strategy<Value = String> {
         1 => "MoveDelaySec=[1-9]0",
         1 => "RescheduleAfter=[1-3]",
         1 => Just("Sticky=yes".to_owned()),
+        1 => Just("MoveOrder=start-first".to_owned()),
     ];
     let pushing = pattern.prop_map(|pattern| format!("Replaces={pattern}"));
     (usual, pushing, 0..4).prop_map(move |(usual, pushing, chance)| {

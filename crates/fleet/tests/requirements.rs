@@ -218,7 +218,7 @@ fn options_that_the_original_does_not_have_are_read() {
     let wanted = read(
         "Constraint=zone in (a, b)\nPrefer=80 disk=ssd\nAvoid=spot\nSpread=zone\nAvoidUnits=%p@*.service\n\
          MaxPerMachine=2\nMemoryReservation=1.5G\nCPUReservation=50%\nMoveDelaySec=1h 30min\nSticky=yes\n\
-         MachineOf=all:redis@*.service",
+         MoveOrder=start-first\nMachineOf=all:redis@*.service",
     );
     let demand = &wanted.demand;
     assert_eq!(demand.constraints[0].to_string(), "zone in (a, b)");
@@ -236,6 +236,7 @@ fn options_that_the_original_does_not_have_are_read() {
         (3 << 29, 500)
     );
     assert_eq!((wanted.move_delay, wanted.sticky), (5400, true));
+    assert!(wanted.start_first);
     assert!(wanted.peers[0].all && wanted.peers[0].is_pattern());
 }
 

@@ -165,9 +165,10 @@ impl<S: Systemd> Daemon<S> {
             .send_modify(|presence| presence.machine.leaving = true);
         let membership = self.membership.borrow().clone();
         let (stopped, down) = mpsc::unbounded_channel();
+        let here = membership.as_ref().map(|membership| &membership.machine.id);
         let stopping = async move {
             let tell = |unit: &UnitName| drop(stopped.send(unit.clone()));
-            self.agent.leave(STOP_BOUND, tell).await
+            self.agent.leave(here, STOP_BOUND, tell).await
         };
         let (left, ()) = tokio::join!(stopping, give_away(membership.as_ref(), down));
         match left {

@@ -5,7 +5,7 @@ use unitfile::{UnitFile, UnitName};
 use crate::Chance;
 
 /// The kinds of units, by the beginning of their names, each with its `[X-Fleet]` section.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("plain", ""),
     ("slow", ""),
     ("pinned", "MachineID=m2\n"),
@@ -14,6 +14,7 @@ const KINDS: [(&str, &str); 8] = [
     ("peer", "MachineOf=plain1.service\n"),
     ("global", "Global=true\n"),
     ("fenced", "Fence=yes\n"),
+    ("smooth", "MoveOrder=start-first\n"),
 ];
 /// How many units there are of each kind.
 const EACH: u64 = 4;
@@ -21,7 +22,7 @@ const EACH: u64 = 4;
 /// A unit's name, of any kind.
 pub(crate) fn any(chance: &mut Chance) -> UnitName {
     // more plain ones: they always fit
-    let kind = chance.within(0..=10).saturating_sub(3) as usize;
+    let kind = chance.within(0..=11).saturating_sub(3) as usize;
     named(KINDS[kind].0, chance.within(1..=EACH))
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn any(chance: &mut Chance) -> UnitName {
 pub(crate) fn file(name: &UnitName, version: u64) -> UnitFile {
     let (kind, fleet) = kind(name.as_str());
     let slow = match kind {
-        "slow" => "ExecStartPre=/bin/sleep 3\nExecStop=/bin/sleep 4\n",
+        "slow" | "smooth" => "ExecStartPre=/bin/sleep 3\nExecStop=/bin/sleep 4\n",
         "fenced" => "ExecStop=/bin/sleep 4\nTimeoutStopSec=5\n",
         _ => "",
     };

@@ -8,6 +8,7 @@ mod conf;
 mod conformance;
 mod examples;
 mod fenced;
+mod handover;
 mod kinds;
 mod lab;
 mod life;

@@ -28,6 +28,12 @@ impl UnitFiles {
         wanted.reschedule_after
     }
 
+    /// Whether the unit is to be up elsewhere before it is stopped here, when it is moved.
+    pub(crate) fn starts_first(&self, name: &UnitName) -> bool {
+        let wanted = self.with_requirements(name);
+        wanted.is_some_and(|(_, wanted)| wanted.start_first)
+    }
+
     /// The unit's file, if that asks for anything.
     fn with_requirements(&self, name: &UnitName) -> Option<(UnitFile, Requirements)> {
         let bytes = fs::read(self.path(name)).ok()?;

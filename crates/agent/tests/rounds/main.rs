@@ -3,6 +3,7 @@
 
 mod failing;
 mod fenced;
+mod moving;
 mod unheard;
 mod world;
 
@@ -498,7 +499,7 @@ async fn who_leaves_stops_all_of_its_units_and_takes_their_files() {
     on.end_agent().await;
     let left = on
         .agent
-        .leave(Duration::from_secs(10), |_| ())
+        .leave(None, Duration::from_secs(10), |_| ())
         .await
         .unwrap();
     assert_eq!(left.into_iter().collect::<Vec<_>>(), [unit("slow.service")]);
@@ -507,7 +508,7 @@ async fn who_leaves_stops_all_of_its_units_and_takes_their_files() {
 
     let left = on
         .agent
-        .leave(Duration::from_secs(90), |_| ())
+        .leave(None, Duration::from_secs(90), |_| ())
         .await
         .unwrap();
     assert!(left.is_empty(), "{left:?}");

@@ -169,6 +169,44 @@ impl World {
         member
     }
 
+    /// A unit of this machine is moved to another one.
+    pub(crate) async fn moved_elsewhere(&mut self, name: &str) -> Membership {
+        let other = MachineId::parse("m2").unwrap();
+        let machine = Machine {
+            id: other.clone(),
+            ..machine()
+        };
+        let member = self.registry.join(&machine, TTL).await.unwrap();
+        let assignment = self.mirror.cluster().schedule[&id()][&unit(name)].clone();
+        let change = Change::Move {
+            unit: unit(name),
+            from: id(),
+            to: other,
+            assignment,
+            reason: Reason::NotWanted,
+        };
+        self.commit(vec![change]).await;
+        member
+    }
+
+    /// Another machine has started a unit, and publishes how it fares.
+    pub(crate) async fn says(&mut self, other: &Membership, name: &str, active: &str) {
+        let state = UnitState {
+            active: active.to_owned(),
+            starting: active == "activating",
+            ..self.mirror.cluster().states[&unit(name)][&id()].clone()
+        };
+        let states = [(unit(name), Some(state))];
+        other.publish(&states).await.unwrap();
+    }
+
+    /// Its owner wants so much of a unit, and nobody decides anything about it.
+    pub(crate) async fn want(&self, name: &str, text: &str, desired: DesiredState) {
+        let file = file(text);
+        let write = write(name, &file, desired);
+        self.registry.put_units(&[write]).await.unwrap();
+    }
+
     /// The record of this machine's claim on a unit goes, without this machine's doing.
     pub(crate) async fn lose_claim(&mut self, name: &str) {
         let membership = self.memberships.borrow().clone();
@@ -254,6 +292,17 @@ impl World {
         };
         let gone = tokio::time::timeout(PATIENCE, waiting).await;
         gone.unwrap_or_else(|_| panic!("{name} is {:#?}", self.mirror.cluster().states.get(&name)));
+    }
+
+    /// Waits until this machine publishes nothing of a unit any more.
+    pub(crate) async fn until_withdrawn(&mut self, name: &str) {
+        let waiting = async {
+            while self.states().contains_key(&unit(name)) {
+                self.mirror.changed().await;
+            }
+        };
+        let gone = tokio::time::timeout(PATIENCE, waiting).await;
+        gone.unwrap_or_else(|_| panic!("{name} is {:#?}", self.mirror.cluster().states.get(name)));
     }
 
     pub(crate) fn states(&self) -> BTreeMap<UnitName, UnitState> {

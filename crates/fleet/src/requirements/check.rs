@@ -115,6 +115,11 @@ fn check_combination(wanted: &Requirements) -> Result<(), Invalid> {
         (wanted.global && replaces, "Global", "Replaces"),
         (conflicts && replaces, "Conflicts", "Replaces"),
         (wanted.global && wanted.fence, "Global", "Fence"),
+        (
+            wanted.fence && wanted.start_first,
+            "Fence",
+            "MoveOrder=start-first",
+        ),
     ];
     let mut broken = forbidden.iter().filter(|(broken, ..)| *broken);
     broken

@@ -15,11 +15,15 @@ pub(super) const CPU_RESERVATION: &str = "CPUReservation";
 pub(super) const STICKY: &str = "Sticky";
 pub(super) const MOVE_DELAY: &str = "MoveDelaySec";
 pub(super) const FENCE: &str = "Fence";
+pub(super) const MOVE_ORDER: &str = "MoveOrder";
 pub(super) const RESCHEDULE_AFTER: &str = "RescheduleAfter";
 
 /// systemd's own limits, in the order in which they stand for a reservation that is not given.
 const MEMORY_LIMITS: [&str; 2] = ["MemoryHigh", "MemoryMax"];
 const CPU_LIMIT: &str = "CPUQuota";
+
+const STOP_FIRST: &str = "stop-first";
+const START_FIRST: &str = "start-first";
 
 /// Sections in which systemd takes limits.
 const LIMITED: [&str; 6] = ["Service", "Socket", "Mount", "Swap", "Slice", "Scope"];
@@ -52,6 +56,11 @@ impl Section<'_> {
     pub(super) fn reschedule_after(&self) -> Option<u32> {
         let value = self.last(RESCHEDULE_AFTER)?.parse().ok()?;
         Some(value).filter(|value| *value > 0)
+    }
+
+    pub(super) fn start_first(&self) -> bool {
+        self.last(MOVE_ORDER)
+            .is_some_and(|order| order == START_FIRST)
     }
 
     pub(super) fn move_delay(&self) -> u64 {
@@ -131,6 +140,8 @@ pub(super) fn check(section: &Section<'_>) -> Result<(), Invalid> {
         check_values(section, key, count, "a number from 1")?;
     }
     check_values(section, MOVE_DELAY, seconds, "a time such as 90 or 5min")?;
+    let order = |value: &str| [STOP_FIRST, START_FIRST].contains(&value);
+    check_values(section, MOVE_ORDER, order, "stop-first or start-first")?;
     for key in [STICKY, FENCE] {
         check_values(section, key, is_boolean, "yes or no")?;
     }

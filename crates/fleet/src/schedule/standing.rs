@@ -102,15 +102,16 @@ impl Draft {
         self.check_leaving(cluster, unit, host)
     }
 
-    /// A machine that leaves keeps a unit until it has stopped it, and says so by taking back its state. A global
-    /// unit has nowhere else to go, and others wait for the machine.
+    /// A machine that leaves keeps a unit until it has stopped it, and says so by taking back its state, unless the unit is to be
+    /// up elsewhere before. A global unit has nowhere else to go, and others wait for the machine.
     fn check_leaving(&self, cluster: &Cluster, unit: usize, host: usize) -> Result<(), Refusal> {
         let waits = self.hold(unit, host).is_some();
         let (unit, host) = (self.units.get(unit), self.hosts.get(host));
         let leaving = host.live.as_ref().is_some_and(|live| live.leaving);
         let states = cluster.states.get(&unit.name);
         let runs = states.is_some_and(|states| states.contains_key(&host.id));
-        match leaving && !unit.is_global() && !runs && !waits {
+        let stays = runs && !unit.starts_first();
+        match leaving && !unit.is_global() && !stays && !waits {
             true => Err(Refusal::Leaving),
             false => Ok(()),
         }

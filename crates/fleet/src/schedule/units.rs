@@ -88,6 +88,13 @@ impl Known {
         self.wanted.as_ref().is_some_and(|wanted| wanted.global)
     }
 
+    /// Whether it is to be up elsewhere before it is stopped where it is.
+    pub(super) fn starts_first(&self) -> bool {
+        let wanted = self.wanted.as_ref();
+        let wanted = wanted.and_then(|wanted| wanted.requirements.as_ref());
+        wanted.is_some_and(|wanted| wanted.start_first)
+    }
+
     pub(super) fn row(&self, host: usize) -> Option<&Assignment> {
         let at = self.rows.binary_search_by_key(&host, |(host, _)| *host);
         Some(&self.rows[at.ok()?].1)

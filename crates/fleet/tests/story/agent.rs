@@ -81,6 +81,7 @@ fn local_unit(facts: &[&str]) -> LocalUnit {
             None if *fact == "launched" => local.launched = true,
             None if *fact == "active" => local.active = true,
             None if *fact == "busy" => local.busy = true,
+            None if *fact == "kept" => local.kept = true,
             Some(("failed", state)) => local.failed = Some(assignment("v1", state)),
             None if *fact != "nothing" => local.file = Some(Hash::of(fact)),
             _ => assert_eq!(*fact, "nothing"),

@@ -7,6 +7,7 @@ mod cluster;
 mod config;
 mod events;
 mod fenced;
+mod handover;
 mod http;
 mod scenario;
 mod watch;

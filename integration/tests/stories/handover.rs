@@ -1,0 +1,56 @@
+//! Units that are up elsewhere before they are stopped. All machines share the host's monotonic clock: it is the witness.
+
+use anyhow::{Context, Result, ensure};
+use integration::Cluster;
+
+use crate::told::stories;
+
+/// It takes a second to be active, and writes down when it begins to stop.
+const WEB: &str = "[Service]\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep infinity\n\
+                   ExecStop=/bin/cp /proc/uptime /root/stopping\n[X-Fleet]\nMoveOrder=start-first\n";
+
+/// Waits until the unit runs on another machine than `old` alone, and checks that it was up there before it was stopped; where it is.
+fn is_up_first(cluster: &Cluster, old: &str) -> Result<String> {
+    let home = cluster.wait_where("web.service", "runs elsewhere alone", |rows| match rows {
+        [row] if row.machine != old && row.active == "active" => Some(row.machine.clone()),
+        _ => None,
+    })?;
+    let up = cluster
+        .machine(&home)?
+        .property("web.service", "ActiveEnterTimestampMonotonic")?;
+    let up = up.parse::<f64>().with_context(|| format!("{up:?}"))? / 1e6;
+    let stopping = cluster.machine(old)?.read(["cat", "/root/stopping"])?;
+    let stopping = stopping.split_whitespace().next().context("no time")?;
+    let stopping: f64 = stopping.parse()?;
+    ensure!(
+        up < stopping,
+        "it was stopped on {old} at {stopping} s, and was up on {home} at {up} s"
+    );
+    Ok(home)
+}
+
+stories! {
+    a_unit_is_up_elsewhere_before_it_is_stopped(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        // the store's machine stays out of it
+        let first = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {first}"))?;
+        cluster.start("web.service", WEB)?;
+        let home = cluster.wait_active("web.service")?;
+
+        let id = cluster.machine(&home)?.id().to_owned();
+        cluster.fleetctl(&format!("drain {id}"))?;
+        let next = is_up_first(cluster, &home)?;
+        cluster.fleetctl(&format!("uncordon {id}"))?;
+
+        cluster.machine(&next)?.read(["systemctl", "stop", "fleet.service"])?;
+        ensure!(is_up_first(cluster, &next)? == home);
+        cluster.machine(&next)?.read(["systemctl", "start", "fleet.service", "fleet.socket"])?;
+        cluster.wait_for_members(3)?;
+
+        cluster.machine(&home)?.read(["systemctl", "restart", "fleet.service"])?;
+        cluster.wait_for_members(3)?;
+        ensure!(cluster.wait_active("web.service")? == home, "a restart of fleetd moved it");
+        Ok(())
+    }
+}

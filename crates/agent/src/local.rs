@@ -252,6 +252,8 @@ impl Local {
         let stopped = self.stop_ordered && !self.busy && !self.is_up();
         if stopped {
             (self.launched, self.start_job, self.stop_ordered) = (false, false, false);
+            // what went wrong was to hear of it
+            self.succeeded();
         }
         stopped
     }

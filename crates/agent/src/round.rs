@@ -335,12 +335,13 @@ impl<S: Systemd> Rounds<S> {
 
     /// Units that went down by orders of ours while systemd could not tell us so.
     fn take_stopped(&mut self) {
-        for (name, local) in &mut self.units {
-            if local.was_stopped()
-                && let Err(error) = self.agent.files.unmark(name)
-            {
+        let stopped = self.units.iter_mut();
+        let stopped = stopped.filter_map(|(name, local)| local.was_stopped().then(|| name.clone()));
+        for name in stopped.collect::<Vec<_>>() {
+            if let Err(error) = self.agent.files.unmark(&name) {
                 tracing::warn!(unit = %name, error = %chain(&error), "a mark is not removed");
             }
+            self.publish(&name);
         }
     }
 

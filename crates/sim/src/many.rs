@@ -1,6 +1,6 @@
 //! Many seeds, and what they come to. Each has a process of its own, so that nothing but the seed decides what happens.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -125,6 +125,9 @@ impl Sum {
 
     /// One line that is written over and over.
     fn show(&self, options: &Options) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
         eprint!(
             "\r{} of {} seeds, {} faults ",
             self.seeds,

@@ -24,6 +24,9 @@ const A_MINUTE: chaos::Options = chaos::Options {
     etcd: false,
 };
 
+/// Each has ten minutes of faults and settles. `cargo xtask sim` has hours, thousands of seeds, and an optimised build.
+const SIMULATIONS: &str = "run --quiet --package sim -- seeds --seeds 200 --minutes 10";
+
 /// Runs all the checks, up to the first that fails.
 ///
 /// # Errors
@@ -36,6 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo("clippy --workspace --all-targets -- -D warnings")
     })?;
     step("tests", || cargo("test --workspace --exclude integration"))?;
+    step("simulated clusters", || cargo(SIMULATIONS))?;
     if options.no_lab {
         println!("== stories: left out (--no-lab)");
     } else {

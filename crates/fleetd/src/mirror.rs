@@ -101,6 +101,13 @@ impl SharedMirror {
         }
     }
 
+    /// A view of the mirror if it runs and has its first picture.
+    pub(crate) fn running(&self) -> Option<View> {
+        let slot = lock(&self.slot);
+        let view = slot.as_ref().filter(|view| !view.questions.is_closed());
+        view.filter(|view| *view.revision.borrow() > 0).cloned()
+    }
+
     fn start(&self) -> View {
         let (questions, asked) = mpsc::channel(16);
         let (revision, seen) = watch::channel(0);

@@ -109,16 +109,14 @@ impl Registry {
         }
     }
 
-    /// Asks etcd for one small record: whether it answers.
+    /// Asks etcd for one small record: whether it answers, and the revision that it is at.
     ///
     /// # Errors
     /// Whatever keeps it from answering in time.
-    pub async fn ping(&self) -> Result<(), Error> {
+    pub async fn ping(&self) -> Result<i64, Error> {
         let leader = self.records.keys.print(&keys::Key::Leader);
-        self.etcd
-            .get("asking etcd whether it is there", leader)
-            .await
-            .map(|_| ())
+        let answer = self.etcd.get("asking etcd whether it is there", leader);
+        Ok(answer.await?.header().map_or(0, |header| header.revision()))
     }
 
     /// How long ago etcd last answered anything; none if it never did.

@@ -17,7 +17,7 @@ pub(super) async fn live() -> &'static str {
 /// Whether requests are answered by more than a 503, or why not.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, String) {
     let ready = match (api.connected)() {
-        true => api.reach().await.map_err(|error| error.message),
+        true => api.reach().await.map(drop).map_err(|error| error.message),
         false => {
             Err("this machine is not a member of the cluster: its fleetd's log says why".to_owned())
         }

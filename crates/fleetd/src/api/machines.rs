@@ -19,10 +19,7 @@ type Answer = Result<Response, ApiError>;
 
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let read = async {
-        let cluster = api.picture(&[Table::Machines, Table::Metadata]).await?;
-        Ok(wire::machines(&cluster))
-    };
+    let read = api.look(&[Table::Machines, Table::Metadata], wire::machines);
     let page = api.machine_lists.page(page, String::new(), read).await?;
     let (machines, next_page_token) = page;
     Ok(json(&v1::MachinePage {

@@ -38,7 +38,7 @@ use unitfile::UnitName;
 use self::error::ApiError;
 use self::remembered::Remembered;
 use crate::metrics::{Page, Requests};
-use crate::mirror::SharedMirror;
+use crate::mirror::{Picture, SharedMirror};
 use crate::sockets::Listener;
 
 /// What the planner is told besides the records.
@@ -116,8 +116,30 @@ impl Api {
         }
     }
 
-    /// Whether etcd answers. Long reads and streams have patience with it; their clients shall know early.
-    async fn reach(&self) -> Result<(), ApiError> {
+    /// What `look` makes of the registry as it is: of the picture that somebody has had lately, if that is as new as etcd is now, else
+    /// of the tables, which are read.
+    async fn look<T: Send + 'static>(
+        &self,
+        tables: &[Table],
+        look: fn(&Cluster) -> T,
+    ) -> Result<T, ApiError> {
+        let revision = self.reach().await?;
+        if let Some(view) = self.mirror.running() {
+            let look = move |picture: &mut Picture| {
+                let cluster = picture.cluster();
+                (cluster.revision >= revision).then(|| look(cluster))
+            };
+            if let Ok(Some(seen)) = view.ask(look).await {
+                return Ok(seen);
+            }
+        }
+        let picture = self.registry.picture(tables).await;
+        let picture = picture.map_err(|error| ApiError::registry("reading the registry", &error));
+        Ok(look(&picture?))
+    }
+
+    /// Whether etcd answers, and its revision. Long reads and streams have patience with it; their clients shall know early.
+    async fn reach(&self) -> Result<i64, ApiError> {
         let answer = self.registry.ping().await;
         answer.map_err(|error| ApiError::registry("reaching the registry", &error))
     }

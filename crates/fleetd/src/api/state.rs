@@ -32,8 +32,7 @@ async fn read(
     machine: Option<&str>,
     unit: Option<&str>,
 ) -> Result<Vec<v1::UnitState>, ApiError> {
-    let cluster = api.picture(&[Table::States]).await?;
-    let mut states = wire::states(cluster);
+    let mut states = api.look(&[Table::States], wire::states).await?;
     states.retain(|state| machine.is_none_or(|machine| state.machine_id == machine));
     states.retain(|state| unit.is_none_or(|unit| state.name == unit));
     Ok(states)
@@ -56,7 +55,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, Path(name): Path<String>) -
         .zip(target)
         .and_then(|(states, target)| states.get_key_value(target));
     if let Some((machine, state)) = on_target.or_else(|| states?.first_key_value()) {
-        return Ok(json(&wire::state(&name, machine, state.clone())));
+        return Ok(json(&wire::state(&name, machine, state)));
     }
     if !cluster.units.contains_key(&name) {
         return Err(unknown());

@@ -23,7 +23,7 @@ const TABLES: [Table; 4] = [Table::Units, Table::Files, Table::Targets, Table::S
 
 pub(super) async fn list(State(api): State<Arc<Api>>, query: Parameters) -> Answer {
     let page = Page::asked(&query, api.token_limit).map_err(ApiError::bad_request)?;
-    let read = async { Ok(wire::units(&api.picture(&TABLES).await?)) };
+    let read = api.look(&TABLES, wire::units);
     let page = api.unit_lists.page(page, String::new(), read).await?;
     let (units, next_page_token) = page;
     Ok(json(&v1::UnitPage {

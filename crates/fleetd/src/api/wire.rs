@@ -31,24 +31,22 @@ pub(super) fn unit(cluster: &Cluster, unit: &Unit) -> v1::Unit {
 }
 
 /// All states that machines have published, by unit and machine.
-pub(super) fn states(cluster: Cluster) -> Vec<v1::UnitState> {
-    let units = cluster.states.into_iter();
-    let states = units.flat_map(|(name, states)| {
-        let state = move |(id, found)| state(&name, &id, found);
-        states.into_iter().map(state)
-    });
-    states.collect()
+pub(super) fn states(cluster: &Cluster) -> Vec<v1::UnitState> {
+    let units = cluster.states.iter();
+    units
+        .flat_map(|(name, states)| states.iter().map(move |(id, found)| state(name, id, found)))
+        .collect()
 }
 
 /// What one machine says of a unit.
-pub(super) fn state(name: &UnitName, machine: &MachineId, state: UnitState) -> v1::UnitState {
+pub(super) fn state(name: &UnitName, machine: &MachineId, state: &UnitState) -> v1::UnitState {
     v1::UnitState {
         hash: state.hash.to_string(),
         machine_id: machine.to_string(),
         name: name.to_string(),
-        systemd_active_state: state.active,
-        systemd_load_state: state.load,
-        systemd_sub_state: state.sub,
+        systemd_active_state: state.active.clone(),
+        systemd_load_state: state.load.clone(),
+        systemd_sub_state: state.sub.clone(),
     }
 }
 

@@ -261,3 +261,30 @@ async fn the_discovery_document_describes_what_is_on_the_wire() {
     let written = serde_json::to_value(unit).unwrap();
     assert!(described.keys().eq(written.as_object().unwrap().keys()));
 }
+
+/// Somebody has asked why, and the picture for that is kept: lists come from it, and never from an older one than etcd has.
+#[tokio::test]
+async fn lists_are_as_new_as_etcd_while_a_picture_is_kept() {
+    let mut world = World::new().await;
+    world.act(&["@units", "job", "1"]).await;
+    for number in 0..50 {
+        let why = http::send(
+            &world.socket,
+            "GET /fleet/v2/units/none.service/why",
+            &[],
+            b"",
+        )
+        .await;
+        assert_eq!(why.status, 404);
+        let unit = format!("new{number}.service");
+        let line = format!("PUT /fleet/v1/units/{unit}");
+        let body = br#"{"options":[{"section":"Service","name":"ExecStart","value":"/bin/true"}]}"#;
+        let put = http::send(&world.socket, &line, &[JSON], body).await;
+        assert_eq!(put.status, 201, "{put:?}");
+        let list = http::send(&world.socket, "GET /fleet/v1/units", &[], b"").await;
+        assert!(list.body.contains(&unit), "{list:?}");
+    }
+    let operations = world.registry.operations();
+    let read = operations.get("reading the registry");
+    assert!(read.is_none_or(|read| read.count < 50), "{read:?}");
+}

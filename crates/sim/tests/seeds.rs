@@ -6,12 +6,11 @@ use std::path::Path;
 
 use sim::{Outcome, one};
 
-/// What comes of some minutes of a seed.
-fn simulate(seed: u64, minutes: u64, told: impl FnMut(&str)) -> Outcome {
+fn spawn(seed: u64, minutes: u64, verbose: bool, told: impl FnMut(&str)) -> Outcome {
     let options = one::Options {
         seed,
         minutes,
-        verbose: false,
+        verbose,
     };
     one::spawn(Path::new(env!("CARGO_BIN_EXE_sim")), &options, told).unwrap()
 }
@@ -19,7 +18,7 @@ fn simulate(seed: u64, minutes: u64, told: impl FnMut(&str)) -> Outcome {
 /// All that happens in five minutes of a seed, with the log of the product.
 fn told(seed: u64) -> String {
     let mut lines = Vec::new();
-    simulate(seed, 5, |line| lines.push(line.to_owned()));
+    spawn(seed, 5, true, |line| lines.push(line.to_owned()));
     lines.join("\n")
 }
 
@@ -32,7 +31,7 @@ fn a_seed_repeats_a_run_exactly() {
 }
 
 fn assert_well(seed: u64, minutes: u64) {
-    let outcome = simulate(seed, minutes, |_| {});
+    let outcome = spawn(seed, minutes, false, |_| {});
     let violation = outcome.violation;
     assert_eq!(violation, None, "seed {seed}\n{}", outcome.tail.join("\n"));
 }

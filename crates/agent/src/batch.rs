@@ -16,6 +16,7 @@ use unitfile::{Hash, UnitFile, UnitName};
 use crate::Agent;
 use crate::failure::{Failure, chain};
 use crate::systemd::{Status, Systemd, SystemdError};
+use crate::turn::Others;
 
 /// Unit files to take away and to write.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) writes: BTreeMap<UnitName, Hash>,
     /// Units to start once all files are in place.
     pub(crate) starts: BTreeMap<UnitName, Assignment>,
+    /// What these must not run beside.
+    pub(crate) others: Others,
 }
 
 /// What became of a batch.
@@ -57,7 +60,11 @@ impl Batch {
         let mut outcomes = remove(agent, self.removes).await;
         outcomes.extend(write(agent, &self.writes).await);
         let links = link(agent, &mut outcomes).await;
-        let (fenced, mut vetoes) = fence(agent, &self.starts, &outcomes).await;
+        let mut vetoes = agent.others_first(&self.others, &self.starts).await;
+        let mut starts = self.starts.clone();
+        starts.retain(|name, _| !vetoes.contains_key(name));
+        let (fenced, denied) = fence(agent, &starts, &outcomes).await;
+        vetoes.extend(denied);
         let anew = !fenced.is_empty() && agent.fence.is_unread();
         if let Err(failure) = reload_if_needed(agent, &mut outcomes, &links, anew).await {
             // what systemd has not bound to the lease must not start

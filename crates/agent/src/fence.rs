@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use fleet::Assignment;
 use fleet::fence::{grace, stop_time};
-use futures_util::future::join_all;
 use registry::{Backoff, Claiming, Membership};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
@@ -170,14 +169,6 @@ impl<S: Systemd> Agent<S> {
         while let Err(problem) = self.release(name).await {
             tracing::warn!(unit = %name, problem, "a fenced unit's claim is not given back yet");
             backoff.wait().await;
-        }
-    }
-
-    /// The same for units that have just been stopped, all side by side and for `bound` at most.
-    pub(crate) async fn leave_fences(&self, names: &[UnitName], bound: Duration) {
-        let leave = names.iter().map(|name| self.leave_fence(name));
-        if tokio::time::timeout(bound, join_all(leave)).await.is_err() {
-            tracing::warn!("some claims are not given back");
         }
     }
 

@@ -20,6 +20,7 @@ mod round;
 mod run;
 mod story;
 pub mod systemd;
+mod turn;
 
 pub use agent::{Agent, AgentError, Counters};
 pub use files::{Directories, FileError};

@@ -16,7 +16,8 @@ use crate::systemd::{JobResult, Status};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// What waits for others is looked at so often.
+/// What waits for others is looked at soon at first, and then so often.
+const SOON: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_secs(1);
 
 /// One unit on this machine.
@@ -311,11 +312,12 @@ impl Local {
     }
 
     fn rest(&mut self) {
-        let fresh = || Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let fresh = || match self.waits {
+            true => Backoff::new(SOON, TURN),
+            false => Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+        };
         let mut backoff = self.retry.take().map_or_else(fresh, |retry| retry.backoff);
-        let pause = backoff.pause();
-        let pause = if self.waits { pause.min(TURN) } else { pause };
-        let at = Some(Instant::now() + pause);
+        let at = Some(Instant::now() + backoff.pause());
         self.retry = Some(Retry { at, backoff });
     }
 }

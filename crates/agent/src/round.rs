@@ -22,6 +22,7 @@ use crate::local::Local;
 use crate::orders::{self, News};
 use crate::round::moving::Moving;
 use crate::systemd::{Changed, Status, Systemd};
+use crate::turn::Others;
 use crate::{Agent, AgentError};
 
 /// Changes in systemd within this time are looked at together; the first one is at once.
@@ -173,7 +174,8 @@ impl<S: Systemd> Rounds<S> {
         });
     }
 
-    fn prepare(&mut self, batch: Batch) {
+    fn prepare(&mut self, mut batch: Batch) {
+        batch.others = self.others();
         let names = batch
             .removes
             .iter()
@@ -189,6 +191,17 @@ impl<S: Systemd> Rounds<S> {
             let prepared = batch.prepare(&agent).await;
             drop(report.send(News::Prepared(prepared, starts)));
         });
+    }
+
+    /// What may still run of what is to be gone.
+    fn others(&self) -> Others {
+        let assigned = &self.schedule.assigned;
+        let going = self.units.iter();
+        let going = going.filter(|(name, local)| local.is_up() && !assigned.contains_key(*name));
+        Others {
+            here: Some(self.memberships.borrow().machine.id.clone()),
+            going: going.map(|(name, _)| name.clone()).collect(),
+        }
     }
 
     fn start(&mut self, name: UnitName) {

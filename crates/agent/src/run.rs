@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::MachineId;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use registry::Membership;
 use tokio::sync::{mpsc, watch};
 use unitfile::UnitName;
@@ -52,11 +53,18 @@ impl<S: Systemd> Agent<S> {
         let (report, mut ends) = mpsc::unbounded_channel();
         let stops = Box::pin(self.stop_all(here, left.clone(), bound / 2, report));
         let take = async {
-            while let Some((name, result)) = ends.recv().await {
+            let mut releases = FuturesUnordered::new();
+            loop {
+                let (name, result) = tokio::select! {
+                    Some(end) = ends.recv() => end,
+                    Some(()) = releases.next() => continue,
+                    else => return,
+                };
                 match result {
                     Ok(_) => {
                         stopped(&name);
-                        down.push(name);
+                        down.push(name.clone());
+                        releases.push(async move { self.leave_fence(&name).await });
                     }
                     Err(failure) => {
                         tracing::warn!(unit = %name, problem = failure.problem, "not stopped");
@@ -72,7 +80,6 @@ impl<S: Systemd> Agent<S> {
             removes: down,
             ..Batch::default()
         };
-        self.leave_fences(&batch.removes, bound).await;
         let removed = Box::pin(batch.prepare(self)).await.outcomes;
         left.retain(|name| !matches!(removed.get(name), Some(Ok(_))));
         Ok(left)

@@ -34,6 +34,12 @@ pub fn outlook(cluster: &Cluster, unit: &str, here: &MachineId) -> Outlook {
     }
 }
 
+/// Whether a machine that says so runs the unit, or is about to.
+pub fn runs(state: &UnitState) -> bool {
+    let begins = state.starting && state.current == DesiredState::Launched;
+    begins || !["inactive", "failed"].contains(&state.active.as_str())
+}
+
 /// Whether it has been started and did not fail: one that has done its work and ended is as good as one that runs.
 fn is_up(state: &UnitState) -> bool {
     let started = state.current == DesiredState::Launched && !state.starting;

@@ -149,6 +149,16 @@ fn stopped(status: &UnitStatus) -> Verdict {
     let Some(state) = current_state(status) else {
         return Verdict::Coming(whereabouts(status));
     };
+    let mut others = status.states.iter();
+    let other =
+        others.find(|other| other.machine_id != state.machine_id && other.active != "failed");
+    if let Some(other) = other.filter(|other| other.active != "inactive") {
+        let machine = legend::machine(&other.machine_id, false);
+        return Verdict::Coming(format!(
+            "{} on {machine}, where it was before",
+            other.active
+        ));
+    }
     match (status.current_state.as_str(), state.active.as_str()) {
         ("loaded", "inactive" | "failed") => Verdict::Done,
         // its socket, timer or path has started it again

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use etcd_client::{GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
-use fleet::{Cluster, Event, MachineId};
+use fleet::{Cluster, Event, MachineId, UnitState};
 use unitfile::{Hash, UnitFile, UnitName};
 
 use crate::keys::{Key, Range, Table};
@@ -71,6 +71,22 @@ impl Registry {
             .into_iter()
             .map(|(hash, record)| (hash, record.file))
             .collect())
+    }
+
+    /// What machines say of some units.
+    ///
+    /// # Errors
+    /// etcd cannot be asked.
+    pub async fn states_of(
+        &self,
+        units: &[UnitName],
+    ) -> Result<BTreeMap<UnitName, BTreeMap<MachineId, UnitState>>, Error> {
+        let ranges = units.iter().map(|unit| self.records.keys.states_of(unit));
+        let ranges: Vec<Range> = ranges.collect();
+        let mut cluster = Cluster::default();
+        let (_, found) = self.read_at("reading unit states", 0, &ranges).await?;
+        self.add(&mut cluster, &found);
+        Ok(cluster.states)
     }
 
     async fn try_unit_picture(&self, units: &[UnitName]) -> Result<UnitPicture, Error> {

@@ -24,14 +24,18 @@ impl UnitFiles {
 
     /// After how many failures the unit is to be moved, if at all.
     pub(crate) fn reschedule_after(&self, name: &UnitName) -> Option<u32> {
-        let (_, wanted) = self.with_requirements(name)?;
-        wanted.reschedule_after
+        self.requirements(name).reschedule_after
     }
 
     /// Whether the unit is to be up elsewhere before it is stopped here, when it is moved.
     pub(crate) fn starts_first(&self, name: &UnitName) -> bool {
+        self.requirements(name).start_first
+    }
+
+    /// What the unit asks of its machine.
+    pub(crate) fn requirements(&self, name: &UnitName) -> Requirements {
         let wanted = self.with_requirements(name);
-        wanted.is_some_and(|(_, wanted)| wanted.start_first)
+        wanted.map(|(_, wanted)| wanted).unwrap_or_default()
     }
 
     /// The unit's file, if that asks for anything.

@@ -1,11 +1,11 @@
-//! Units that go on here until they are up elsewhere.
+//! Units that go on here until they are up elsewhere, and those that wait until they are down elsewhere.
 
 use std::time::Duration;
 
-use fleet::DesiredState;
+use fleet::{DesiredState, UnitState};
 use tokio::time::{Instant, sleep};
 
-use crate::world::{SLEEPS, World, unit};
+use crate::world::{SLEEPS, SLOW_TO_STOP, World, file, unit};
 
 fn smooth() -> String {
     format!("{SLEEPS}[X-Fleet]\nMoveOrder=start-first\n")
@@ -88,4 +88,59 @@ async fn a_new_agent_keeps_it_on_as_well() {
     on.says(&other, "web.service", "active").await;
     on.until_withdrawn("web.service").await;
     assert!(!runs(&on));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_is_not_started_before_the_machine_that_ran_it_has_stopped_it() {
+    let mut on = World::at_work().await;
+    let other = on.other_machine().await;
+    let stopping = UnitState {
+        load: "loaded".to_owned(),
+        active: "deactivating".to_owned(),
+        sub: "stop".to_owned(),
+        hash: file(SLEEPS).hash(),
+        current: DesiredState::Launched,
+        starting: false,
+        problem: String::new(),
+        failures: 0,
+    };
+    let states = [(unit("web.service"), Some(stopping))];
+    other.publish(&states).await.unwrap();
+    on.launch(&[("web.service", SLEEPS), ("new.service", SLEEPS)])
+        .await;
+    on.until_running("new.service").await;
+    let state = on
+        .until("web.service", |state| !state.problem.is_empty())
+        .await;
+    assert_eq!(state.problem, "machine m2 has not stopped it yet");
+    assert!(state.starting && !runs(&on));
+    sleep(Duration::from_secs(60)).await;
+    assert!(!runs(&on));
+    let gone = [(unit("web.service"), None)];
+    other.publish(&gone).await.unwrap();
+    on.until_running("web.service").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_waits_until_what_it_conflicts_with_is_down() {
+    let mut on = World::at_work().await;
+    let slow = format!("{SLOW_TO_STOP}[X-Fleet]\nConflicts=web*\n");
+    on.launch(&[("old.service", &slow)]).await;
+    on.until_running("old.service").await;
+    on.unassign(&["old.service"]).await;
+    on.launch(&[("web.service", SLEEPS), ("new.service", SLEEPS)])
+        .await;
+    on.until_running("new.service").await;
+    let state = on
+        .until("web.service", |state| !state.problem.is_empty())
+        .await;
+    assert_eq!(
+        state.problem,
+        "old.service is not down here yet (Conflicts=)"
+    );
+    assert!(!runs(&on));
+    let begun = Instant::now();
+    on.until_running("web.service").await;
+    let took = begun.elapsed().as_secs();
+    assert!((50..70).contains(&took), "{took} s");
 }

@@ -171,22 +171,26 @@ impl World {
 
     /// A unit of this machine is moved to another one.
     pub(crate) async fn moved_elsewhere(&mut self, name: &str) -> Membership {
-        let other = MachineId::parse("m2").unwrap();
-        let machine = Machine {
-            id: other.clone(),
-            ..machine()
-        };
-        let member = self.registry.join(&machine, TTL).await.unwrap();
+        let member = self.other_machine().await;
         let assignment = self.mirror.cluster().schedule[&id()][&unit(name)].clone();
         let change = Change::Move {
             unit: unit(name),
             from: id(),
-            to: other,
+            to: member.machine.id.clone(),
             assignment,
             reason: Reason::NotWanted,
         };
         self.commit(vec![change]).await;
         member
+    }
+
+    /// Another machine is a member.
+    pub(crate) async fn other_machine(&self) -> Membership {
+        let machine = Machine {
+            id: MachineId::parse("m2").unwrap(),
+            ..machine()
+        };
+        self.registry.join(&machine, TTL).await.unwrap()
     }
 
     /// Another machine has started a unit, and publishes how it fares.

@@ -57,6 +57,9 @@ pub(crate) struct Move {
     pub(crate) unit: String,
     /// The machine, by the beginning of its id
     pub(crate) machine: String,
+    /// Do not wait
+    #[arg(long)]
+    pub(crate) no_block: bool,
 }
 
 /// `rebalance`.

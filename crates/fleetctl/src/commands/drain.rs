@@ -9,6 +9,7 @@ use fleet::v2::{Cordon, UnitStatus};
 use tokio::time::{Instant, interval};
 
 use super::exit_code;
+use super::moves::still_up;
 use crate::args::Drain;
 use crate::client::Client;
 use crate::output;
@@ -30,19 +31,23 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
         output::say(&format!("Triggered machine {} drain", place.legend()));
         return Ok(ExitCode::SUCCESS);
     }
-    let staying = match before.units.is_empty() {
-        true => BTreeMap::new(),
+    let left = match before.units.is_empty() {
+        true => Left::default(),
         false => wait(client, &place, options, before.units)
             .await
             .context("Error waiting for units")?,
     };
-    for (unit, why) in &staying {
+    for (unit, why) in &left.staying {
         output::warn(&format!("Unit {unit} stays: {why}"));
     }
-    if staying.is_empty() {
+    for (unit, why) in &left.failed {
+        output::warn(&format!("Unit {unit} has moved, and {why}"));
+    }
+    let drained = left.staying.is_empty() && left.failed.is_empty();
+    if drained {
         output::warn(&format!("Machine {} is drained.", place.legend()));
     }
-    Ok(exit_code(staying.is_empty()))
+    Ok(exit_code(drained))
 }
 
 async fn order(client: &Client, place: &Place, options: &Drain, max: u32) -> anyhow::Result<()> {
@@ -56,16 +61,24 @@ async fn order(client: &Client, place: &Place, options: &Drain, max: u32) -> any
         .context("Unable to drain")
 }
 
-/// Waits until all units that can leave are what they should be elsewhere, and says so of each. Those that stay come back,
-/// with the reasons.
+/// What a drain did not bring elsewhere, each unit with the reason.
+#[derive(Default)]
+struct Left {
+    /// They cannot leave.
+    staying: BTreeMap<String, String>,
+    /// They have failed at their new places.
+    failed: BTreeMap<String, String>,
+}
+
+/// Waits until all units that can leave are what they should be elsewhere, and down here, and says so of each.
 async fn wait(
     client: &Client,
     place: &Place,
     options: &Drain,
     units: Vec<String>,
-) -> anyhow::Result<BTreeMap<String, String>> {
+) -> anyhow::Result<Left> {
     let mut left: BTreeSet<String> = units.iter().cloned().collect();
-    let total = left.len();
+    let (total, mut failed) = (left.len(), BTreeMap::new());
     let mut watch = Watch::open(client.clone(), units).await?;
     let mut deadline = options.deadline.map(|time| Instant::now() + time);
     let mut clock = interval(TICK);
@@ -73,8 +86,13 @@ async fn wait(
         tokio::select! {
             status = watch.next() => {
                 let status = status?;
-                if has_moved(&status, place) && left.remove(&status.name) {
-                    output::say(&success(&status));
+                match arrival(&status, place) {
+                    Some(Verdict::Failed(why)) if left.remove(&status.name) => {
+                        let why = format!("it has failed at its new place: {why}{}", still_up(&status));
+                        failed.insert(status.name, why);
+                    }
+                    Some(_) if left.remove(&status.name) => output::say(&success(&status)),
+                    _ => {}
                 }
             }
             _ = clock.tick() => {
@@ -86,7 +104,8 @@ async fn wait(
                 let staying = client.machine(&place.id).await?.staying;
                 if left.iter().all(|unit| staying.contains_key(unit)) {
                     output::status("");
-                    return Ok(staying.into_iter().filter(|(unit, _)| left.contains(unit)).collect());
+                    let staying = staying.into_iter().filter(|(unit, _)| left.contains(unit));
+                    return Ok(Left { staying: staying.collect(), failed });
                 }
             }
         }
@@ -94,17 +113,23 @@ async fn wait(
     }
 }
 
-/// Whether a unit is elsewhere and has nothing more to become there, or is wanted nowhere by now.
-fn has_moved(status: &UnitStatus, from: &Place) -> bool {
+/// What came of a unit elsewhere, or that it is wanted nowhere by now; none while it is on its way, or not down here.
+fn arrival(status: &UnitStatus, from: &Place) -> Option<Verdict> {
     let goal = match status.desired_state.as_str() {
         "launched" => Goal::Started,
         "loaded" => Goal::Loaded,
-        _ => return true,
+        _ => return Some(Verdict::Done),
     };
-    let elsewhere = !status.machine_id.is_empty() && status.machine_id != from.id;
-    elsewhere
-        && matches!(
-            judge(goal, None, status),
-            Verdict::Done | Verdict::Likely | Verdict::Failed(_)
-        )
+    if status.machine_id.is_empty() || status.machine_id == from.id {
+        return None;
+    }
+    let down = status
+        .states
+        .iter()
+        .all(|state| state.machine_id != from.id);
+    match judge(goal, None, status) {
+        Verdict::Failed(why) => Some(Verdict::Failed(why)),
+        verdict @ (Verdict::Done | Verdict::Likely) if down => Some(verdict),
+        _ => None,
+    }
 }

@@ -1,9 +1,11 @@
 //! `fleetctl move UNIT MACHINE` and `fleetctl rebalance`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use fleet::v2::{Rebalance, UnitStatus};
+use tokio::time::timeout;
 
 use crate::args::{Move, Output, Rebalance as Options};
 use crate::client::Client;
@@ -13,12 +15,20 @@ use crate::verdict::{Goal, Verdict, judge, success};
 use crate::watch::Watch;
 use crate::{output, remote, table};
 
+/// How long the leader may take to carry an order out.
+const DECISION: Duration = Duration::from_secs(15);
+
 /// Moves one unit, and waits until it is there what it should be.
 pub(crate) async fn one(client: &Client, options: &Move) -> anyhow::Result<ExitCode> {
     let name = Argument::new(&options.unit).name;
     let place = remote::machine(client, &options.machine)
         .await
         .context("Unable to move")?;
+    if options.no_block {
+        order(client, &name, &place.id).await?;
+        output::say(&format!("Triggered unit {name} move"));
+        return Ok(ExitCode::SUCCESS);
+    }
     move_and_wait(client, &name, &place.id).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -61,28 +71,57 @@ fn told(plan: &Rebalance, addresses: &Addresses, options: &Options) -> String {
 /// A unit may come along with one that was moved before: then it is there already.
 async fn move_and_wait(client: &Client, unit: &str, to: &str) -> anyhow::Result<()> {
     let mut watch = Watch::open(client.clone(), vec![unit.to_owned()]).await?;
-    let mut ordered = false;
+    let mut status = watch.next().await?;
+    let origin = status.machine_id.clone();
+    if status.exists && arrival(&status, to).is_none() {
+        order(client, unit, to).await?;
+    }
+    let mut decided = status.machine_id == to;
     loop {
-        let status = watch.next().await?;
         if !status.exists {
             bail!("Unit {unit} does not exist.");
         }
         match arrival(&status, to) {
-            Some(Verdict::Failed(why)) => {
-                bail!("Unit {unit} is on its new machine, and has failed there: {why}")
-            }
+            Some(Verdict::Failed(why)) => bail!(
+                "Unit {unit} is on its new machine, and has failed there: {why}{}",
+                still_up(&status)
+            ),
             Some(_) => {
                 output::say(&success(&status));
                 return Ok(());
             }
-            None if !ordered => {
-                let order = client.move_unit(unit, to).await;
-                order.with_context(|| format!("Unable to move {unit}"))?;
-                ordered = true;
-            }
             None => {}
         }
+        decided |= status.machine_id == to;
+        if status.machine_id != to && (decided || status.machine_id != origin) {
+            bail!(
+                "Unit {unit} is not to be on that machine any more: \"fleetctl why {unit}\" tells where, and why."
+            );
+        }
+        status = match decided {
+            true => watch.next().await?,
+            false => timeout(DECISION, watch.next()).await.map_err(|_| {
+                anyhow!("Unit {unit} stays where it is: the order to move it was not carried out. \"fleetctl why {unit}\" tells more.")
+            })??,
+        };
     }
+}
+
+async fn order(client: &Client, unit: &str, to: &str) -> anyhow::Result<()> {
+    let order = client.move_unit(unit, to).await;
+    order.with_context(|| format!("Unable to move {unit}"))
+}
+
+/// Where it goes on, if it does so elsewhere than where it should be, and for how long.
+pub(crate) fn still_up(status: &UnitStatus) -> String {
+    let mut states = status.states.iter();
+    let old =
+        states.find(|state| state.machine_id != status.machine_id && state.active == "active");
+    old.map_or_else(String::new, |old| {
+        let (unit, machine) = (&status.name, &old.machine_id);
+        let machine = machine.get(..8).unwrap_or(machine);
+        format!("; it goes on at {machine} for a minute at most: \"fleetctl move {unit} {machine}\" leaves it there")
+    })
 }
 
 /// What came of a unit on the machine; none while it is not there, or on its way to be what it should.

@@ -2,7 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use fleet::v1;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -66,6 +66,20 @@ pub(crate) async fn machine(client: &Client, text: &str) -> anyhow::Result<Place
             None => bail!("found more than one machine"),
         },
     }
+}
+
+/// The same, in our own words if there is none: the original's are for its own commands.
+///
+/// # Errors
+/// As [`machine`].
+pub(crate) async fn member(client: &Client, text: &str) -> anyhow::Result<Place> {
+    let found = machine(client, text).await;
+    found.map_err(|error| match error.is::<NoSuchThing>() {
+        true => anyhow!(
+            "no machine that is there has an id that begins with {text:?}: \"fleetctl list-machines\" shows them"
+        ),
+        false => error,
+    })
 }
 
 fn place(machine: &v1::Machine) -> Place {

@@ -185,9 +185,10 @@ fn brake(cluster: &Cluster, plan: &Plan) -> Option<(usize, Entry)> {
         _ => false,
     };
     if plan.braked {
-        let lost = plan.changes.iter().filter(|change| massive(change)).count();
+        let known = cluster.away.values().filter(|away| away.massive).count();
+        let lost = known + plan.changes.iter().filter(|change| massive(change)).count();
         let entry = Entry::of(What::Braked).because(format!(
-            "{lost} machines were lost at once: their units wait for them, until enough are back or are forgotten"
+            "too many machines are lost or silent at once, {lost} lost by now: their units wait for them, until enough are back or are forgotten"
         ));
         let change = plan.changes.iter().rposition(massive)?;
         return Some((change, entry));

@@ -11,7 +11,7 @@ use crate::{output, remote};
 
 /// Keeps new units away.
 pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<ExitCode> {
-    let place = remote::machine(client, &options.machine)
+    let place = remote::member(client, &options.machine)
         .await
         .context("Unable to cordon")?;
     let cordon = Cordon {
@@ -28,7 +28,7 @@ pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<Ex
 
 /// Lets units come again.
 pub(crate) async fn end(client: &Client, options: &Uncordon) -> anyhow::Result<ExitCode> {
-    let place = remote::machine(client, &options.machine)
+    let place = remote::member(client, &options.machine)
         .await
         .context("Unable to uncordon")?;
     client

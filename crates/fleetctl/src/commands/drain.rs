@@ -21,7 +21,7 @@ use crate::watch::Watch;
 const TICK: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<ExitCode> {
-    let place = remote::machine(client, &options.machine)
+    let place = remote::member(client, &options.machine)
         .await
         .context("Unable to drain")?;
     // asked first: some may be gone as soon as the order is given

@@ -38,7 +38,9 @@ fn find<'a>(away: &'a [AwayMachine], text: &str) -> anyhow::Result<&'a AwayMachi
     let found: Vec<&AwayMachine> = away.iter().filter(begins).collect();
     match found.as_slice() {
         [machine] => Ok(machine),
-        [] => bail!("Machine {text} is not away: only machines that are gone can be forgotten."),
+        [] => bail!(
+            "No machine that is away has an id that begins with {text:?}: only machines that are gone can be forgotten. \"fleetctl list-machines\" shows them."
+        ),
         _ => bail!("Several machines that are away begin with {text}."),
     }
 }

@@ -21,7 +21,7 @@ const DECISION: Duration = Duration::from_secs(15);
 /// Moves one unit, and waits until it is there what it should be.
 pub(crate) async fn one(client: &Client, options: &Move) -> anyhow::Result<ExitCode> {
     let name = Argument::new(&options.unit).name;
-    let place = remote::machine(client, &options.machine)
+    let place = remote::member(client, &options.machine)
         .await
         .context("Unable to move")?;
     if options.no_block {

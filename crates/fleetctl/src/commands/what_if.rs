@@ -44,12 +44,9 @@ async fn question(
         ..WhatIf::default()
     };
     for text in &options.lose {
-        question.lose.push(
-            remote::machine(client, text)
-                .await
-                .context(text.clone())?
-                .id,
-        );
+        question
+            .lose
+            .push(remote::member(client, text).await.context(text.clone())?.id);
     }
     for text in &options.drain {
         question
@@ -57,7 +54,7 @@ async fn question(
             .extend(drained(client, text, machines).await?);
     }
     if options.add > 0 {
-        question.like = remote::machine(client, &options.like)
+        question.like = remote::member(client, &options.like)
             .await
             .context(options.like.clone())?
             .id;
@@ -75,7 +72,7 @@ async fn drained(
 ) -> anyhow::Result<Vec<String>> {
     let Some((key, value)) = text.split_once('=') else {
         return Ok(vec![
-            remote::machine(client, text)
+            remote::member(client, text)
                 .await
                 .context(text.to_owned())?
                 .id,

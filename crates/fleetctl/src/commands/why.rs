@@ -51,6 +51,10 @@ fn told(why: &Why, full: bool) -> String {
 /// Where the unit is and where it should be, in a sentence.
 fn standing(status: &UnitStatus, full: bool) -> String {
     let (name, desired) = (&status.name, &status.desired_state);
+    if name.contains("@.") {
+        let instance = name.replacen("@.", "@1.", 1);
+        return format!("{name} is a template: only its instances run, such as {instance}.");
+    }
     if desired == "inactive" {
         return format!(
             "{name} should be nowhere: its desired state is inactive; \"fleetctl start {name}\" changes that."

@@ -39,7 +39,16 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, ApiErr
 fn told(cluster: &Cluster, id: &MachineId, away: &Away) -> AwayMachine {
     let rows = cluster.schedule.get(id).into_iter().flatten();
     let now = terms().now;
-    let waiting = rows.filter(|(unit, _)| hold(cluster, unit.as_str(), id, now).is_some());
+    let waits = |unit: &UnitName| {
+        let wanted = cluster
+            .units
+            .get(unit)
+            .and_then(|unit| unit.requirements.as_ref());
+        // a global unit has its own copy everywhere
+        let global = wanted.is_some_and(|wanted| wanted.global);
+        !global && hold(cluster, unit.as_str(), id, now).is_some()
+    };
+    let waiting = rows.filter(|(unit, _)| waits(unit));
     AwayMachine {
         machine_id: id.to_string(),
         since: away.since.as_secs(),

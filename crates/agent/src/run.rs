@@ -93,9 +93,13 @@ impl<S: Systemd> Agent<S> {
         bound: Duration,
         report: mpsc::UnboundedSender<(UnitName, Result<Status, Failure>)>,
     ) {
-        let (kept, others): (BTreeSet<UnitName>, BTreeSet<UnitName>) = units
-            .into_iter()
-            .partition(|name| here.is_some() && self.files.starts_first(name));
+        let first = units.iter().filter(|name| self.files.starts_first(name));
+        let first: Vec<UnitName> = first.filter(|_| here.is_some()).cloned().collect();
+        // what is not up there need not go on; nor what systemd does not speak of
+        let states = self.systemd.states(&first).await.unwrap_or_default();
+        let is_kept = |name: &UnitName| states.get(name).is_some_and(Status::is_up);
+        let (kept, others): (BTreeSet<UnitName>, BTreeSet<UnitName>) =
+            units.into_iter().partition(is_kept);
         let told = report.clone();
         let tell = move |name, result| drop(told.send((name, result)));
         let others = orders::stop(self, others.into_iter().collect(), tell);

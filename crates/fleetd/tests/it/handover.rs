@@ -60,3 +60,19 @@ async fn the_last_machine_does_not_wait_for_others_for_long() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_has_failed_holds_nobody_up() {
+    let mut world = World::new().await;
+    let mut a = world.host("aaa").await;
+    let fails = "ExecStart=/bin/false";
+    a.launch_service("web.service", fails, "MoveOrder=start-first")
+        .await;
+    a.launch("other.service", "").await;
+    world.until_active("other.service", &a.id).await;
+    let _b = world.host("bbb").await;
+    let begun = Instant::now();
+    a.stop(Farewell::Leave).await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -1,17 +1,14 @@
 //! The API as the commands use it: v2 where the server has it, v1 where not.
 
 mod events;
+mod operate;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::v1;
-use fleet::v2::{
-    AwayMachine, Cordon, MachineStatus, MoveTo, PutResult, PutResults, PutUnits, Rebalance,
-    WatchUnits, WhatIf, WhatThen, Why,
-};
+use fleet::v2::{PutResult, PutResults, PutUnits, WatchUnits, Why};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -195,99 +192,6 @@ impl Client {
             (StatusCode::NOT_FOUND, _) => Err(ClientError::Old),
             (status, bytes) => decoded(&path, &accepted(status, bytes)?).map(Some),
         }
-    }
-
-    /// What the leader would do if things were otherwise.
-    ///
-    /// # Errors
-    /// When the answer does not come, something in the question makes no sense, or the server has no API v2.
-    pub(crate) async fn what_if(&self, question: &WhatIf) -> Result<WhatThen, ClientError> {
-        let path = "/fleet/v2/what-if";
-        let body = serde_json::to_vec(question).unwrap_or_default();
-        let (status, bytes) = self.call(Method::POST, path, Some(body)).await?;
-        decoded(path, &accepted_v2(status, bytes)?)
-    }
-
-    /// The machines that get no new units, by id.
-    ///
-    /// # Errors
-    /// When the answer does not come, or the server has no API v2.
-    pub(crate) async fn cordons(&self) -> Result<BTreeMap<String, Cordon>, ClientError> {
-        let path = "/fleet/v2/cordons";
-        let (status, bytes) = self.call(Method::GET, path, None).await?;
-        decoded(path, &accepted_v2(status, bytes)?)
-    }
-
-    /// What would make the cluster even, with at most so many moves.
-    ///
-    /// # Errors
-    /// When the answer does not come, or the server has no API v2.
-    pub(crate) async fn rebalance(&self, max: Option<u32>) -> Result<Rebalance, ClientError> {
-        let query = max.map_or(String::new(), |max| format!("?max={max}"));
-        let path = format!("/fleet/v2/rebalance{query}");
-        let (status, bytes) = self.call(Method::GET, &path, None).await?;
-        decoded(&path, &accepted_v2(status, bytes)?)
-    }
-
-    /// Orders a unit to another machine.
-    ///
-    /// # Errors
-    /// When the answer does not come, the machine may not take it, or the server has no API v2.
-    pub(crate) async fn move_unit(&self, name: &str, machine: &str) -> Result<(), ClientError> {
-        let path = format!("/fleet/v2/units/{}/machine", encode(name));
-        let body = serde_json::to_vec(&MoveTo {
-            machine_id: machine.to_owned(),
-        });
-        let (status, bytes) = self.call(Method::PUT, &path, body.ok()).await?;
-        accepted_v2(status, bytes).map(drop)
-    }
-
-    /// The machines that are away.
-    ///
-    /// # Errors
-    /// When the answer does not come, or the server has no API v2.
-    pub(crate) async fn away(&self) -> Result<Vec<AwayMachine>, ClientError> {
-        let path = "/fleet/v2/away";
-        let (status, bytes) = self.call(Method::GET, path, None).await?;
-        decoded(path, &accepted_v2(status, bytes)?)
-    }
-
-    /// Says that a machine that is away is gone for good.
-    ///
-    /// # Errors
-    /// When the answer does not come, the machine is not away, or the server has no API v2.
-    pub(crate) async fn forget(&self, id: &str) -> Result<(), ClientError> {
-        let path = format!("/fleet/v2/away/{}", encode(id));
-        let (status, bytes) = self.call(Method::DELETE, &path, None).await?;
-        accepted_v2(status, bytes).map(drop)
-    }
-
-    /// A machine, and the units that a drain would take off it.
-    ///
-    /// # Errors
-    /// When the answer does not come, there is no such machine, or the server has no API v2.
-    pub(crate) async fn machine(&self, id: &str) -> Result<MachineStatus, ClientError> {
-        let path = format!("/fleet/v2/machines/{}", encode(id));
-        let (status, bytes) = self.call(Method::GET, &path, None).await?;
-        decoded(&path, &accepted_v2(status, bytes)?)
-    }
-
-    /// Keeps new units away from a machine, or has it drained; takes that back with none.
-    ///
-    /// # Errors
-    /// When the answer does not come, or the server has no API v2.
-    pub(crate) async fn cordon(
-        &self,
-        id: &str,
-        cordon: Option<&Cordon>,
-    ) -> Result<(), ClientError> {
-        let path = format!("/fleet/v2/machines/{}/cordon", encode(id));
-        let (method, body) = match cordon {
-            Some(cordon) => (Method::PUT, serde_json::to_vec(cordon).ok()),
-            None => (Method::DELETE, None),
-        };
-        let (status, bytes) = self.call(method, &path, body).await?;
-        accepted_v2(status, bytes).map(drop)
     }
 
     /// Forgets a unit. Whether there was one.

@@ -93,6 +93,20 @@ pub(crate) fn judge(goal: Goal, hash: Option<&str>, status: &UnitStatus) -> Verd
     }
 }
 
+/// What came of a unit that has been sent to another machine; none while it is on its way to be what it should.
+pub(crate) fn arrival(status: &UnitStatus) -> Option<Verdict> {
+    let goal = match status.desired_state.as_str() {
+        "launched" => Goal::Started,
+        _ => Goal::Loaded,
+    };
+    let verdict = judge(goal, None, status);
+    let ends = matches!(
+        verdict,
+        Verdict::Done | Verdict::Likely | Verdict::Failed(_)
+    );
+    ends.then_some(verdict)
+}
+
 /// What the cluster shows instead of what was asked for.
 fn other(goal: Goal, hash: Option<&str>, status: &UnitStatus) -> Option<String> {
     if !status.exists {
@@ -149,10 +163,11 @@ fn stopped(status: &UnitStatus) -> Verdict {
     let Some(state) = current_state(status) else {
         return Verdict::Coming(whereabouts(status));
     };
-    let mut others = status.states.iter();
-    let other =
-        others.find(|other| other.machine_id != state.machine_id && other.active != "failed");
-    if let Some(other) = other.filter(|other| other.active != "inactive") {
+    let is_up = |other: &&MachineUnitState| {
+        other.machine_id != state.machine_id
+            && !["inactive", "failed"].contains(&other.active.as_str())
+    };
+    if let Some(other) = status.states.iter().find(is_up) {
         let machine = legend::machine(&other.machine_id, false);
         return Verdict::Coming(format!(
             "{} on {machine}, where it was before",

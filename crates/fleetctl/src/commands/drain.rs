@@ -14,7 +14,7 @@ use crate::args::Drain;
 use crate::client::Client;
 use crate::output;
 use crate::remote::{self, Place};
-use crate::verdict::{Goal, Verdict, judge, success};
+use crate::verdict::{Verdict, arrival, success};
 use crate::watch::Watch;
 
 /// How often the server is asked what stays, and the deadline is looked at.
@@ -86,7 +86,7 @@ async fn wait(
         tokio::select! {
             status = watch.next() => {
                 let status = status?;
-                match arrival(&status, place) {
+                match departure(&status, place) {
                     Some(Verdict::Failed(why)) if left.remove(&status.name) => {
                         let why = format!("it has failed at its new place: {why}{}", still_up(&status));
                         failed.insert(status.name, why);
@@ -114,22 +114,14 @@ async fn wait(
 }
 
 /// What came of a unit elsewhere, or that it is wanted nowhere by now; none while it is on its way, or not down here.
-fn arrival(status: &UnitStatus, from: &Place) -> Option<Verdict> {
-    let goal = match status.desired_state.as_str() {
-        "launched" => Goal::Started,
-        "loaded" => Goal::Loaded,
-        _ => return Some(Verdict::Done),
-    };
+fn departure(status: &UnitStatus, from: &Place) -> Option<Verdict> {
+    if !["launched", "loaded"].contains(&status.desired_state.as_str()) {
+        return Some(Verdict::Done);
+    }
     if status.machine_id.is_empty() || status.machine_id == from.id {
         return None;
     }
-    let down = status
-        .states
-        .iter()
-        .all(|state| state.machine_id != from.id);
-    match judge(goal, None, status) {
-        Verdict::Failed(why) => Some(Verdict::Failed(why)),
-        verdict @ (Verdict::Done | Verdict::Likely) if down => Some(verdict),
-        _ => None,
-    }
+    let mut states = status.states.iter();
+    let down = states.all(|state| state.machine_id != from.id);
+    arrival(status).filter(|verdict| down || matches!(verdict, Verdict::Failed(_)))
 }

@@ -11,7 +11,7 @@ use crate::args::{Move, Output, Rebalance as Options};
 use crate::client::Client;
 use crate::legend::Addresses;
 use crate::names::Argument;
-use crate::verdict::{Goal, Verdict, judge, success};
+use crate::verdict::{Verdict, arrival, success};
 use crate::watch::Watch;
 use crate::{output, remote, table};
 
@@ -73,7 +73,8 @@ async fn move_and_wait(client: &Client, unit: &str, to: &str) -> anyhow::Result<
     let mut watch = Watch::open(client.clone(), vec![unit.to_owned()]).await?;
     let mut status = watch.next().await?;
     let origin = status.machine_id.clone();
-    if status.exists && arrival(&status, to).is_none() {
+    let there = |status: &UnitStatus| (status.machine_id == to).then(|| arrival(status))?;
+    if status.exists && there(&status).is_none() {
         order(client, unit, to).await?;
     }
     let mut decided = status.machine_id == to;
@@ -81,7 +82,7 @@ async fn move_and_wait(client: &Client, unit: &str, to: &str) -> anyhow::Result<
         if !status.exists {
             bail!("Unit {unit} does not exist.");
         }
-        match arrival(&status, to) {
+        match there(&status) {
             Some(Verdict::Failed(why)) => bail!(
                 "Unit {unit} is on its new machine, and has failed there: {why}{}",
                 still_up(&status)
@@ -122,18 +123,4 @@ pub(crate) fn still_up(status: &UnitStatus) -> String {
         let machine = machine.get(..8).unwrap_or(machine);
         format!("; it goes on at {machine} for a minute at most: \"fleetctl move {unit} {machine}\" leaves it there")
     })
-}
-
-/// What came of a unit on the machine; none while it is not there, or on its way to be what it should.
-fn arrival(status: &UnitStatus, to: &str) -> Option<Verdict> {
-    let goal = match status.desired_state.as_str() {
-        "launched" => Goal::Started,
-        _ => Goal::Loaded,
-    };
-    let verdict = judge(goal, None, status);
-    let ends = matches!(
-        verdict,
-        Verdict::Done | Verdict::Likely | Verdict::Failed(_)
-    );
-    (status.machine_id == to && ends).then_some(verdict)
 }

@@ -60,10 +60,15 @@ impl Batch {
         let mut outcomes = remove(agent, self.removes).await;
         outcomes.extend(write(agent, &self.writes).await);
         let links = link(agent, &mut outcomes).await;
-        let mut vetoes = agent.others_first(&self.others, &self.starts).await;
-        let mut starts = self.starts.clone();
-        starts.retain(|name, _| !vetoes.contains_key(name));
-        let (fenced, denied) = fence(agent, &starts, &outcomes).await;
+        let starting = self.starts.keys();
+        let wanted = starting.map(|name| (name.clone(), agent.files.requirements(name)));
+        let wanted: BTreeMap<UnitName, Requirements> = wanted.collect();
+        let mut vetoes = agent.others_first(&self.others, &wanted).await;
+        let claimed = self.starts.iter().filter(|(name, _)| {
+            let ready = !matches!(outcomes.get(*name), Some(Err(_))) && !vetoes.contains_key(*name);
+            ready && wanted.get(*name).is_some_and(|wanted| wanted.fence)
+        });
+        let (fenced, denied) = fence(agent, claimed.collect()).await;
         vetoes.extend(denied);
         let anew = !fenced.is_empty() && agent.fence.is_unread();
         if let Err(failure) = reload_if_needed(agent, &mut outcomes, &links, anew).await {
@@ -77,17 +82,13 @@ impl Batch {
     }
 }
 
-/// Claims the fenced ones of the units that are about to start; gives those that are ours, and why others are not.
+/// Claims fenced units that are about to start; gives those that are ours, and why others are not.
 async fn fence<S: Systemd>(
     agent: &Agent<S>,
-    starts: &BTreeMap<UnitName, Assignment>,
-    outcomes: &Outcomes,
+    starts: Vec<(&UnitName, &Assignment)>,
 ) -> (Vec<UnitName>, BTreeMap<UnitName, Failure>) {
     let (mut fenced, mut vetoes) = (Vec::new(), BTreeMap::new());
     for (name, assignment) in starts {
-        if matches!(outcomes.get(name), Some(Err(_))) {
-            continue;
-        }
         match agent.enter_fence(name, assignment).await {
             Ok(true) => fenced.push(name.clone()),
             Ok(false) => {}

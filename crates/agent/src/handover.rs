@@ -29,8 +29,8 @@ impl<S: Systemd> Agent<S> {
         here: &MachineId,
         units: Vec<UnitName>,
     ) -> BTreeMap<UnitName, Outlook> {
-        let picture = match self.registry.unit_picture(&units).await {
-            Ok(picture) => picture,
+        let cluster = match self.registry.standing_of(&units).await {
+            Ok(cluster) => cluster,
             Err(error) => {
                 let error = chain(&error);
                 tracing::debug!(error, "asking how units fare elsewhere");
@@ -38,7 +38,7 @@ impl<S: Systemd> Agent<S> {
             }
         };
         let outlook = |unit: UnitName| {
-            let outlook = outlook(&picture.cluster, unit.as_str(), here);
+            let outlook = outlook(&cluster, unit.as_str(), here);
             (unit, outlook)
         };
         units.into_iter().map(outlook).collect()
@@ -56,9 +56,8 @@ impl<S: Systemd> Agent<S> {
         let mut stops = FuturesUnordered::new();
         while !kept.is_empty() || !stops.is_empty() {
             let asked = async {
-                let outlooks = self.outlooks(here, kept.iter().cloned().collect()).await;
                 sleep(ASK).await;
-                outlooks
+                self.outlooks(here, kept.iter().cloned().collect()).await
             };
             let outlooks = tokio::select! {
                 outlooks = asked, if !kept.is_empty() => outlooks,
@@ -72,6 +71,9 @@ impl<S: Systemd> Agent<S> {
             };
             let (due, rest) = kept.into_iter().partition::<BTreeSet<_>, _>(is_due);
             kept = rest;
+            if due.is_empty() {
+                continue;
+            }
             let report = report.clone();
             let tell = move |name, result| drop(report.send((name, result)));
             stops.push(orders::stop(self, due.into_iter().collect(), tell));

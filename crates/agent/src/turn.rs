@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleet::handover::runs;
-use fleet::{Assignment, MachineId, Requirements, glob};
+use fleet::{MachineId, Requirements, glob};
 use unitfile::UnitName;
 
 use crate::Agent;
@@ -20,11 +20,11 @@ pub(crate) struct Others {
 }
 
 impl<S: Systemd> Agent<S> {
-    /// Why units may not be started yet: one that they conflict with is not down here, or another machine is not done with them.
+    /// Why units may not be started yet, of which that is what they ask for: one that they conflict with is not down here, or another machine is not done with them.
     pub(crate) async fn others_first(
         &self,
         others: &Others,
-        starts: &BTreeMap<UnitName, Assignment>,
+        starts: &BTreeMap<UnitName, Requirements>,
     ) -> BTreeMap<UnitName, Failure> {
         let mut vetoes = BTreeMap::new();
         let going: Vec<_> = others
@@ -33,10 +33,9 @@ impl<S: Systemd> Agent<S> {
             .map(|name| (name, self.files.requirements(name)))
             .collect();
         let mut moved = Vec::new();
-        for name in starts.keys() {
-            let wanted = self.files.requirements(name);
+        for (name, wanted) in starts {
             let mut foes = going.iter().filter(|(other, theirs)| {
-                conflict(&wanted, other.as_str()) || conflict(theirs, name.as_str())
+                conflict(wanted, other.as_str()) || conflict(theirs, name.as_str())
             });
             if let Some((foe, _)) = foes.next() {
                 let problem = format!("{foe} is not down here yet (Conflicts=)");

@@ -73,6 +73,15 @@ impl Registry {
             .collect())
     }
 
+    /// What some units should be and are: their targets and states; not what their files ask for, nor the machines.
+    ///
+    /// # Errors
+    /// etcd cannot be asked.
+    pub async fn standing_of(&self, units: &[UnitName]) -> Result<Cluster, Error> {
+        let (cluster, _) = self.read_units(units).await?;
+        Ok(cluster)
+    }
+
     /// What machines say of some units.
     ///
     /// # Errors
@@ -90,23 +99,29 @@ impl Registry {
     }
 
     async fn try_unit_picture(&self, units: &[UnitName]) -> Result<UnitPicture, Error> {
-        let ranges: Vec<Range> = units
-            .iter()
-            .flat_map(|unit| self.unit_ranges(unit))
-            .collect();
+        let (mut cluster, found) = self.read_units(units).await?;
+        let further = self.what_units_refer_to(&cluster);
+        let (_, referred) = self
+            .read_at("reading units", cluster.revision, &further)
+            .await?;
+        self.add(&mut cluster, &referred);
+        Ok(UnitPicture {
+            cluster,
+            revisions: self.unit_revisions(&found),
+        })
+    }
+
+    /// The units with their targets and states, and the records of all that.
+    async fn read_units(&self, units: &[UnitName]) -> Result<(Cluster, Vec<KeyValue>), Error> {
+        let ranges = units.iter().flat_map(|unit| self.unit_ranges(unit));
+        let ranges: Vec<Range> = ranges.collect();
         let (revision, found) = self.read_at("reading units", 0, &ranges).await?;
         let mut cluster = Cluster {
             revision,
             ..Cluster::default()
         };
         self.add(&mut cluster, &found);
-        let further = self.what_units_refer_to(&cluster);
-        let (_, referred) = self.read_at("reading units", revision, &further).await?;
-        self.add(&mut cluster, &referred);
-        Ok(UnitPicture {
-            cluster,
-            revisions: self.unit_revisions(&found),
-        })
+        Ok((cluster, found))
     }
 
     fn unit_ranges(&self, unit: &UnitName) -> [Range; 3] {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use integration::{Cluster, wait_for};
 
-use crate::told::{SLEEP, TTL, stories, witnesses};
+use crate::told::{SLEEP, TTL, stories, wait_elsewhere, witnesses};
 
 /// What `why` says of a unit, once it waits for its machine.
 fn waits(cluster: &Cluster, unit: &str, why: &str) -> Result<()> {
@@ -68,10 +68,7 @@ stories! {
 
         cluster.machine(&home)?.kill()?;
         waits(cluster, "db.service", "it waits for it (Sticky=)")?;
-        cluster.wait_where("other.service", "runs elsewhere", |rows| match rows {
-            [row] if row.machine != home && row.active == "active" => Some(()),
-            _ => None,
-        })?;
+        wait_elsewhere(cluster, "other.service", &home)?;
         cluster.machine(&home)?.boot()?;
         ensure!(cluster.wait_active("db.service")? == home);
         ensure!(cluster.wait_active("web.service")? == home);
@@ -81,10 +78,7 @@ stories! {
         waits(cluster, "db.service", "it waits for it (Sticky=)")?;
         let id = cluster.machine(&home)?.id().to_owned();
         cluster.fleetctl(&format!("forget {id}"))?;
-        cluster.wait_where("db.service", "runs elsewhere", |rows| match rows {
-            [row] if row.machine != home && row.active == "active" => Some(()),
-            _ => None,
-        })
+        wait_elsewhere(cluster, "db.service", &home).map(drop)
     }
 
     units_reserve_memory(2)

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use integration::Cluster;
 use nix::sys::signal::Signal;
 
-use crate::told::{TTL, stories};
+use crate::told::{TTL, stories, wait_elsewhere, written};
 
 /// It writes down when it is gone, by the host's monotonic clock.
 const DB: &str = "[Service]\nExecStart=/bin/sleep infinity\nExecStopPost=/bin/cp /proc/uptime /root/down\n\
@@ -17,13 +17,6 @@ fn begun(cluster: &Cluster, machine: &str) -> Result<f64> {
     let machine = cluster.machine(machine)?;
     let begun = machine.property("db.service", "ExecMainStartTimestampMonotonic")?;
     Ok(begun.parse::<f64>().with_context(|| format!("{begun:?}"))? / 1e6)
-}
-
-/// When it was gone there.
-fn down(cluster: &Cluster, machine: &str) -> Result<f64> {
-    let uptime = cluster.machine(machine)?.read(["cat", "/root/down"])?;
-    let seconds = uptime.split_whitespace().next().context("no time")?;
-    Ok(seconds.parse()?)
 }
 
 fn token(cluster: &Cluster, machine: &str) -> Result<u64> {
@@ -38,11 +31,9 @@ fn token(cluster: &Cluster, machine: &str) -> Result<u64> {
 
 /// Waits until the unit runs on another machine than `victim`, and checks that it was down there before.
 fn moves_without_overlap(cluster: &Cluster, victim: &str) -> Result<String> {
-    let home = cluster.wait_where("db.service", "runs elsewhere", |rows| match rows {
-        [row] if row.machine != victim && row.active == "active" => Some(row.machine.clone()),
-        _ => None,
-    })?;
-    let (down, begun) = (down(cluster, victim)?, begun(cluster, &home)?);
+    let home = wait_elsewhere(cluster, "db.service", victim)?;
+    let down = written(cluster, victim, "/root/down")?;
+    let begun = begun(cluster, &home)?;
     ensure!(
         down < begun,
         "it was down on {victim} at {down} s, and began on {home} at {begun} s"

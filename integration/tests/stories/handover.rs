@@ -1,9 +1,9 @@
 //! Units that are up elsewhere before they are stopped. All machines share the host's monotonic clock: it is the witness.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use integration::Cluster;
 
-use crate::told::stories;
+use crate::told::{active_since, stories, wait_elsewhere, written};
 
 /// It takes a second to be active, and writes down when it begins to stop.
 const WEB: &str = "[Service]\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep infinity\n\
@@ -11,17 +11,9 @@ const WEB: &str = "[Service]\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep in
 
 /// Waits until the unit runs on another machine than `old` alone, and checks that it was up there before it was stopped; where it is.
 fn is_up_first(cluster: &Cluster, old: &str) -> Result<String> {
-    let home = cluster.wait_where("web.service", "runs elsewhere alone", |rows| match rows {
-        [row] if row.machine != old && row.active == "active" => Some(row.machine.clone()),
-        _ => None,
-    })?;
-    let up = cluster
-        .machine(&home)?
-        .property("web.service", "ActiveEnterTimestampMonotonic")?;
-    let up = up.parse::<f64>().with_context(|| format!("{up:?}"))? / 1e6;
-    let stopping = cluster.machine(old)?.read(["cat", "/root/stopping"])?;
-    let stopping = stopping.split_whitespace().next().context("no time")?;
-    let stopping: f64 = stopping.parse()?;
+    let home = wait_elsewhere(cluster, "web.service", old)?;
+    let up = active_since(cluster, &home, "web.service")?;
+    let stopping = written(cluster, old, "/root/stopping")?;
     ensure!(
         up < stopping,
         "it was stopped on {old} at {stopping} s, and was up on {home} at {up} s"

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use integration::Cluster;
 use nix::sys::signal::Signal;
 
-use crate::told::{SLEEP, TTL, active_since, now, stories, witnesses};
+use crate::told::{SLEEP, TTL, active_since, now, stories, wait_elsewhere, witnesses};
 
 /// What must be left of a second for the engine and the agent after the lease has ended, or a machine has left.
 const SECOND: f64 = 1.0;
@@ -47,10 +47,7 @@ stories! {
 
         let killed = now()?;
         cluster.machine(&victim)?.kill()?;
-        let home = cluster.wait_where(&unit, "runs elsewhere", |rows| match rows {
-            [row] if row.machine != victim && row.active == "active" => Some(row.machine.clone()),
-            _ => None,
-        })?;
+        let home = wait_elsewhere(cluster, &unit, &victim)?;
         let took = active_since(cluster, &home, &unit)? - killed;
         ensure!(took <= TTL.as_secs_f64() + SECOND, "{unit} was elsewhere only after {took:.2} s");
         cluster.wait_for_members(2)?;
@@ -71,10 +68,7 @@ stories! {
 
         let asked = now()?;
         cluster.machine(&leaver)?.read(["systemctl", "stop", "fleet.service"])?;
-        let home = cluster.wait_where(&unit, "runs elsewhere", |rows| match rows {
-            [row] if row.machine != leaver && row.active == "active" => Some(row.machine.clone()),
-            _ => None,
-        })?;
+        let home = wait_elsewhere(cluster, &unit, &leaver)?;
         let took = active_since(cluster, &home, &unit)? - asked;
         ensure!(took <= SECOND, "{unit} was handed over only after {took:.2} s");
         bystanders_are_untouched(cluster, &before, &leaver)?;
@@ -123,10 +117,7 @@ stories! {
         let before = witnesses(cluster)?;
 
         cluster.machine(&victim)?.cut()?;
-        cluster.wait_where(&unit, "runs elsewhere", |rows| match rows {
-            [row] if row.machine != victim && row.active == "active" => Some(()),
-            _ => None,
-        })?;
+        wait_elsewhere(cluster, &unit, &victim)?;
         ensure!(cluster.machine(&victim)?.property(&unit, "ActiveState")? == "active", "cut off, a machine goes on");
 
         cluster.machine(&victim)?.heal()?;
@@ -188,10 +179,7 @@ stories! {
 
         let asked = now()?;
         cluster.machine("m2")?.read(["systemctl", "--no-block", "stop", "fleet.service"])?;
-        let home = cluster.wait_where(&unit, "runs elsewhere", |rows| match rows {
-            [row] if row.machine != "m2" && row.active == "active" => Some(row.machine.clone()),
-            _ => None,
-        })?;
+        let home = wait_elsewhere(cluster, &unit, "m2")?;
         let took = active_since(cluster, &home, &unit)? - asked;
         ensure!(took <= SECOND, "{unit} was handed over only after {took:.2} s");
         ensure!(cluster.machine("m2")?.property("slow.service", "ActiveState")? == "deactivating");

@@ -77,11 +77,27 @@ pub(crate) fn witnesses(cluster: &Cluster) -> Result<BTreeMap<String, (String, S
 
 /// Seconds since this host booted: by the clock that all machines of the lab share.
 pub(crate) fn now() -> Result<f64> {
-    let text = std::fs::read_to_string("/proc/uptime").context("reading /proc/uptime")?;
+    uptime(&std::fs::read_to_string("/proc/uptime").context("reading /proc/uptime")?)
+}
+
+/// When a unit's command copied `/proc/uptime` to that path on a machine, by the same clock.
+pub(crate) fn written(cluster: &Cluster, machine: &str, path: &str) -> Result<f64> {
+    uptime(&cluster.machine(machine)?.read(["cat", path])?)
+}
+
+fn uptime(text: &str) -> Result<f64> {
     let seconds = text.split(' ').next().unwrap_or_default();
     seconds
         .parse()
         .with_context(|| format!("/proc/uptime: {text:?}"))
+}
+
+/// Waits until a unit is active on another machine than `old`, and nowhere else; gives that machine.
+pub(crate) fn wait_elsewhere(cluster: &Cluster, unit: &str, old: &str) -> Result<String> {
+    cluster.wait_where(unit, "runs elsewhere alone", |rows| match rows {
+        [row] if row.machine != old && row.active == "active" => Some(row.machine.clone()),
+        _ => None,
+    })
 }
 
 /// When a unit last became active, in seconds by the same clock.

@@ -37,23 +37,22 @@ fn is_one(count: &usize) -> bool {
     *count <= 1
 }
 
+fn text(name: Option<&impl ToString>) -> String {
+    name.map(ToString::to_string).unwrap_or_default()
+}
+
 impl Event {
     /// An entry of the record that was written then, in milliseconds since the Unix epoch, and at that revision.
     pub fn of(entry: &Entry, written: u64, revision: i64) -> Self {
-        let text = |id: &Option<crate::MachineId>| id.as_ref().map(ToString::to_string);
         let at = entry.at.map(|at| u64::try_from(at.as_millis()));
         Event {
             time: at.and_then(Result::ok).unwrap_or(written),
             revision,
             what: entry.what.to_string(),
-            unit: entry
-                .unit
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            unit: text(entry.unit.as_ref()),
             count: entry.count,
-            machine_id: text(&entry.machine).unwrap_or_default(),
-            from_machine_id: text(&entry.from).unwrap_or_default(),
+            machine_id: text(entry.machine.as_ref()),
+            from_machine_id: text(entry.from.as_ref()),
             reason: entry.reason.clone(),
         }
     }

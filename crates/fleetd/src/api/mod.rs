@@ -133,9 +133,7 @@ impl Api {
                 return Ok(seen);
             }
         }
-        let picture = self.registry.picture(tables).await;
-        let picture = picture.map_err(|error| ApiError::registry("reading the registry", &error));
-        Ok(look(&picture?))
+        Ok(look(&self.read(tables).await?))
     }
 
     /// Whether etcd answers, and its revision. Long reads and streams have patience with it; their clients shall know early.
@@ -146,6 +144,10 @@ impl Api {
 
     async fn picture(&self, tables: &[Table]) -> Result<Cluster, ApiError> {
         self.reach().await?;
+        self.read(tables).await
+    }
+
+    async fn read(&self, tables: &[Table]) -> Result<Cluster, ApiError> {
         let picture = self.registry.picture(tables).await;
         picture.map_err(|error| ApiError::registry("reading the registry", &error))
     }

@@ -13,7 +13,7 @@ use fleet::converge::{self, Step};
 use registry::{Membership, ScheduleWatch};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use unitfile::UnitName;
 
 use crate::batch::{Batch, Prepared};
@@ -27,6 +27,9 @@ use crate::{Agent, AgentError};
 
 /// Changes in systemd within this time are looked at together; the first one is at once.
 const GATHER: Duration = Duration::from_millis(15);
+/// What this times the time that a round takes is the least until the next: many units that change one by one do not
+/// keep a processor busy.
+const REST: u32 = 3;
 /// Without any retry due, the loop looks at the clock again after this.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -84,8 +87,17 @@ impl<S: Systemd> Rounds<S> {
     /// Rounds for ever.
     pub(crate) async fn run(&mut self) {
         loop {
+            let begun = Instant::now();
             self.act();
+            self.rest(begun.elapsed() * REST).await;
             while !self.wait().await {}
+        }
+    }
+
+    /// Lets events gather for so long, unless that is less than a timer can tell.
+    async fn rest(&self, pause: Duration) {
+        if pause >= Duration::from_millis(1) {
+            sleep(pause).await;
         }
     }
 

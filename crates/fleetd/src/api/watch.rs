@@ -15,6 +15,11 @@ use crate::mirror::{Ended, Picture, View};
 
 /// How often an empty line shows that the server lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long changes are gathered before the next look, for each unit of the watch: a look costs some microseconds for
+/// each, and a mass start changes the picture some hundred times a second.
+const GATHER: Duration = Duration::from_micros(50);
+/// How long changes are gathered at most.
+const LONGEST_GATHER: Duration = Duration::from_millis(500);
 
 /// The lines of a watch over `names`; they end when `closing` is cancelled.
 pub(super) fn body(view: View, names: Vec<String>, closing: CancellationToken) -> Body {
@@ -62,7 +67,17 @@ impl Watch {
                 return Ok(lines.into());
             }
             self.view.changed().await?;
+            if let Some(pause) = self.gather() {
+                tokio::time::sleep(pause).await;
+            }
         }
+    }
+
+    /// How long to let changes gather; a few units are looked at with every change.
+    fn gather(&self) -> Option<Duration> {
+        let units = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let gather = GATHER.saturating_mul(units).min(LONGEST_GATHER);
+        (gather >= Duration::from_millis(1)).then_some(gather)
     }
 
     fn changed_lines(&mut self, statuses: Vec<UnitStatus>) -> String {

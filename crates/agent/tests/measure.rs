@@ -109,7 +109,11 @@ impl Machinery {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = store::Store::in_memory().await.unwrap();
-        let registry = Registry::from_channel(store.channel(), "/fleet/", Duration::from_secs(5));
+        let registry = Registry::from_channel(
+            registry::Channel::Tonic(store.channel()),
+            "/fleet/",
+            Duration::from_secs(5),
+        );
         let registry = registry.await.unwrap();
         let membership = registry
             .join(&machine(), Duration::from_secs(600))

@@ -276,9 +276,13 @@ impl Server {
     }
 
     async fn registry(&self) -> Registry {
-        Registry::from_channel(self.0.channel(), "/fleet/", Duration::from_secs(10))
-            .await
-            .unwrap()
+        Registry::from_channel(
+            registry::Channel::Tonic(self.0.channel()),
+            "/fleet/",
+            Duration::from_secs(10),
+        )
+        .await
+        .unwrap()
     }
 
     async fn client(&self) -> etcd_client::Client {

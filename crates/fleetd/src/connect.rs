@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::{Options, Registry};
+use registry::{Channel, Options, Registry};
 
 use crate::config::Config;
 use crate::embedded::EmbeddedStore;
@@ -21,7 +21,7 @@ pub async fn registry(
     let options = options(config);
     match store {
         Some(store) => {
-            let channel = store.store().channel();
+            let channel = Channel::Custom(store.store().service());
             Registry::from_channel(channel, &options.prefix, options.request_timeout).await
         }
         None => Registry::connect(&options).await,

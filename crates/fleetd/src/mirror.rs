@@ -224,9 +224,10 @@ mod tests {
 
     async fn shared(closing: &CancellationToken) -> (SharedMirror, Store) {
         let store = Store::in_memory().await.unwrap();
-        let registry = Registry::from_channel(store.channel(), "/fleet/", LINGER)
-            .await
-            .unwrap();
+        let registry =
+            Registry::from_channel(registry::Channel::Tonic(store.channel()), "/fleet/", LINGER)
+                .await
+                .unwrap();
         (SharedMirror::new(registry, closing.clone()), store)
     }
 

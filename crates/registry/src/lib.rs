@@ -43,6 +43,7 @@ use std::time::Duration;
 pub use backoff::Backoff;
 pub use commit::Committed;
 pub use error::{CommitError, Error, JoinError, MemberError, Said};
+pub use etcd_client::Channel;
 pub use events::{EventList, EventRecord, EventWatch};
 pub use fence::Claiming;
 pub use keys::Table;
@@ -88,11 +89,11 @@ impl Registry {
     /// # Errors
     /// None that are known: nothing is sent yet.
     pub async fn from_channel(
-        channel: tonic::transport::Channel,
+        channel: Channel,
         prefix: &str,
         request_timeout: Duration,
     ) -> Result<Self, Error> {
-        let client = etcd_client::Client::from_channel(etcd_client::Channel::Tonic(channel), None)
+        let client = etcd_client::Client::from_channel(channel, None)
             .await
             .map_err(|source| Error::Etcd {
                 what: "connecting to the store",

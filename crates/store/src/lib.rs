@@ -13,7 +13,7 @@
 //! | `node` | what the servers see: reads, proposals, leases |
 //! | `watch` | who is woken by a write |
 //! | `grpc` | etcd's services |
-//! | `serve` | listeners and the channel within the process |
+//! | `serve` | listeners, and the ways in from the same process |
 
 mod driver;
 mod error;
@@ -28,7 +28,7 @@ mod state;
 mod watch;
 
 pub use error::Error;
-pub use serve::Dialer;
+pub use serve::Service;
 
 use std::path::PathBuf;
 use std::sync::Arc;

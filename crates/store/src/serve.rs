@@ -1,5 +1,6 @@
 //! Servers on listeners, and the way in from the same process.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -12,8 +13,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Layer as _, ServiceExt as _};
 
 use crate::grpc::{Absent, routes};
 use crate::node::Node;
@@ -25,6 +30,10 @@ const DUPLEX_BYTES: usize = 64 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(120);
 /// How long the client has to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Answers the calls of an etcd client within the process, without a connection in between: what `etcd_client` takes
+/// for a custom channel.
+pub type Service = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 impl Store {
     /// Serves the API on `listener` until `shutdown` completes or the store ends.
@@ -47,48 +56,50 @@ impl Store {
         serve(tcp_server(), Arc::clone(&self.node), incoming, shutdown)
     }
 
-    /// A channel to the store without a socket, for `etcd_client::Client::from_channel`. Needs a
+    /// A channel to the store without a socket, for `etcd_client::Client::from_channel`: HTTP/2, as others speak it. Needs a
     /// tokio runtime. After the store has ended its calls fail with `Unavailable`.
     pub fn channel(&self) -> Channel {
-        let dialer = self.dialer();
+        let (dial, dialled) = mpsc::unbounded_channel();
+        let incoming = UnboundedReceiverStream::new(dialled);
+        let (node, never) = (Arc::clone(&self.node), std::future::pending());
+        tokio::spawn(serve(Server::builder(), node, incoming, never));
         let connector = tower::service_fn(move |_: Uri| {
-            let dialer = dialer.clone();
-            async move { dialer.dial().map(TokioIo::new) }
+            let connection = connect(&dial).map(TokioIo::new);
+            async move { connection }
         });
         Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector)
     }
 
-    /// The same one connection at a time, for those who put something of their own in between.
-    pub fn dialer(&self) -> Dialer {
-        let (dial, dialled) = mpsc::unbounded_channel();
-        let incoming = UnboundedReceiverStream::new(dialled);
-        let never = std::future::pending();
-        tokio::spawn(serve(
-            Server::builder(),
-            Arc::clone(&self.node),
-            incoming,
-            never,
-        ));
-        Dialer(dial)
+    /// The store itself, as an etcd client calls it. Whoever drops a call's future ends the call there. After the store
+    /// has ended its calls fail.
+    pub fn service(&self) -> Service {
+        let closing = self.node.closing.clone();
+        let routes = routes(Arc::clone(&self.node), closing.child_token());
+        let answering = Absent.layer(routes.prepare());
+        BoxCloneSyncService::new(tower::service_fn(move |request: Request<Body>| {
+            let (answering, ended) = (answering.clone(), closing.is_cancelled());
+            async move {
+                if ended {
+                    return Err(refused().into());
+                }
+                let answer = answering.oneshot(request).await;
+                answer.map_err(|never: Infallible| match never {})
+            }
+        }))
     }
 }
 
-/// Opens connections to a store within its process. The store serves them until the last clone has gone and they are
-/// closed.
-#[derive(Debug, Clone)]
-pub struct Dialer(mpsc::UnboundedSender<io::Result<DuplexStream>>);
+type Dialled = io::Result<DuplexStream>;
 
-impl Dialer {
-    /// Opens a connection.
-    ///
-    /// # Errors
-    /// The store has ended.
-    pub fn dial(&self) -> io::Result<DuplexStream> {
-        let (ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
-        let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the store has ended");
-        self.0.send(Ok(theirs)).map_err(refused)?;
-        Ok(ours)
-    }
+/// Opens a connection to the server at the other end.
+fn connect(dial: &mpsc::UnboundedSender<Dialled>) -> Dialled {
+    let (ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
+    dial.send(Ok(theirs)).map_err(|_| refused())?;
+    Ok(ours)
+}
+
+fn refused() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, "the store has ended")
 }
 
 async fn serve<I, C>(

@@ -43,7 +43,11 @@ impl World {
     pub(crate) async fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_memory().await.unwrap();
-        let registry = Registry::from_channel(store.channel(), "/fleet/", Duration::from_secs(5));
+        let registry = Registry::from_channel(
+            registry::Channel::Tonic(store.channel()),
+            "/fleet/",
+            Duration::from_secs(5),
+        );
         let registry = registry.await.unwrap();
         let membership = registry.join(&machine(), TTL).await.unwrap();
         let at = |name: &str| folder.path().join(name);

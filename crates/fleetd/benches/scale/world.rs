@@ -53,7 +53,7 @@ impl World {
 
     /// One more connection.
     pub(crate) async fn registry(&self) -> Registry {
-        let channel = self.store.channel();
+        let channel = registry::Channel::Tonic(self.store.channel());
         let registry = Registry::from_channel(channel, "/fleet/", Duration::from_secs(60)).await;
         let registry = registry.expect("a connection");
         self.registries

@@ -58,9 +58,13 @@ impl World {
         let socket = dir.path().join("fleet.sock");
         let store = Store::in_memory().await.unwrap();
         let timeout = Duration::from_secs(5);
-        let registry = Registry::from_channel(store.channel(), "/fleet/", timeout)
-            .await
-            .unwrap();
+        let registry = Registry::from_channel(
+            registry::Channel::Tonic(store.channel()),
+            "/fleet/",
+            timeout,
+        )
+        .await
+        .unwrap();
         let connected = Arc::new(AtomicBool::new(true));
         let is_connected = connected.clone();
         let is_connected = move || is_connected.load(Ordering::Relaxed);

@@ -169,9 +169,13 @@ impl Host {
 }
 
 async fn registry(store: &Store) -> Registry {
-    Registry::from_channel(store.channel(), "/fleet/", Duration::from_secs(5))
-        .await
-        .unwrap()
+    Registry::from_channel(
+        registry::Channel::Tonic(store.channel()),
+        "/fleet/",
+        Duration::from_secs(5),
+    )
+    .await
+    .unwrap()
 }
 
 fn name(unit: &str) -> UnitName {

@@ -41,9 +41,11 @@ impl Server {
     pub(crate) async fn registry(&self) -> Registry {
         match self {
             Server::Etcd(etcd) => etcd.registry().await,
-            Server::Store(store) => Registry::from_channel(store.channel(), PREFIX, PATIENCE)
-                .await
-                .unwrap(),
+            Server::Store(store) => {
+                Registry::from_channel(registry::Channel::Tonic(store.channel()), PREFIX, PATIENCE)
+                    .await
+                    .unwrap()
+            }
         }
     }
 

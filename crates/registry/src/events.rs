@@ -68,6 +68,14 @@ impl Registry {
         }
     }
 
+    /// How many records of events there are.
+    pub(crate) async fn count_events(&self) -> Result<usize, Error> {
+        let options = GetOptions::new().with_count_only();
+        let range = self.records.keys.events();
+        let answer = self.etcd.range(READING, &range, options).await?;
+        Ok(usize::try_from(answer.count()).unwrap_or_default())
+    }
+
     /// The records of events, without their values, in the order in which they were written; and as of when.
     pub(crate) async fn stored_events(&self) -> Result<(i64, Vec<Stored>), Error> {
         let options = GetOptions::new().with_keys_only();

@@ -43,6 +43,9 @@ impl Trim {
     /// # Errors
     /// [`CommitError::Deposed`] if we do not lead any more.
     pub async fn run(&self) -> Result<usize, CommitError> {
+        if self.registry.count_events().await? <= self.kept {
+            return Ok(0);
+        }
         let (_, stored) = self.registry.stored_events().await?;
         let surplus = stored.len().saturating_sub(self.kept);
         for some in runs(&stored, surplus).chunks(MAX_TXN_OPS) {

@@ -10,6 +10,7 @@
 //! fleetd keeps its timers (what it does by them is held back until it goes on).
 
 mod chance;
+mod connection;
 mod entropy;
 mod faults;
 mod gate;

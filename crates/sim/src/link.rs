@@ -1,23 +1,26 @@
 //! The network between one machine and the store.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use store::Dialer;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::watch;
-use tonic::transport::{Channel, Endpoint, Uri};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use registry::Channel;
+use store::Service;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt as _};
 
 use crate::Chance;
+use crate::connection::Connection;
 
-/// What is sent at once at most.
-const CHUNK: usize = 16 << 10;
-/// How [`registry::Options`] connects: how often a silent server is asked whether it is there, and how long it may
-/// take to answer.
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that is held up for so long breaks: [`registry::Options`] asks a silent server after ten seconds whether
+/// it is there, and gives it two to answer.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What is the matter with a link. Nothing is lost on one that is held up: it comes later, if the connection
 /// lives to see that.
@@ -39,12 +42,16 @@ pub(crate) struct Weather {
 
 /// The two ways of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Requests,
     Answers,
 }
 
 impl Weather {
+    fn holds_any(&self) -> bool {
+        self.holds(Way::Requests) || self.holds(Way::Answers)
+    }
+
     fn holds(&self, way: Way) -> bool {
         let cut = match way {
             Way::Requests => self.no_requests,
@@ -55,17 +62,17 @@ impl Weather {
 }
 
 /// The network between one machine and the store. Clones are handles of the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Link {
-    dialer: Dialer,
+    store: Service,
     weather: Arc<watch::Sender<Weather>>,
     chance: Arc<Mutex<Chance>>,
 }
 
 impl Link {
-    pub(crate) fn new(dialer: Dialer, chance: Chance) -> Link {
+    pub(crate) fn new(store: Service, chance: Chance) -> Link {
         Link {
-            dialer,
+            store,
             weather: Arc::default(),
             chance: Arc::new(Mutex::new(chance)),
         }
@@ -81,87 +88,123 @@ impl Link {
         self.weather.send_modify(|weather| weather.resets += 1);
     }
 
-    /// A channel over this link, as the product makes its own.
-    pub(crate) fn channel(&self, timeout: Duration) -> Channel {
+    /// A channel over this link, of one connection at a time, which is made within `patience` when it is needed.
+    pub(crate) fn channel(&self, patience: Duration) -> Channel {
+        let (link, kept) = (self.clone(), Arc::new(Mutex::new(None)));
+        Channel::Custom(BoxCloneSyncService::new(tower::service_fn(
+            move |request| {
+                let (link, kept) = (link.clone(), Arc::clone(&kept));
+                async move {
+                    let connected = timeout(patience, link.connected(&kept)).await;
+                    let connection =
+                        connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                    link.call(connection, request).await
+                }
+            },
+        )))
+    }
+
+    /// The connection that there is, or else a new one.
+    async fn connected(&self, kept: &Mutex<Option<Connection>>) -> Connection {
+        let whole = |kept: &Option<Connection>| kept.clone().filter(Connection::is_whole);
+        if let Some(connection) = whole(&lock(kept)) {
+            return connection;
+        }
+        self.wait(|weather| !weather.holds_any()).await;
+        let mut kept = lock(kept);
+        // somebody else may have waited for the same
+        let connection = whole(&kept).unwrap_or_else(|| self.connect());
+        kept.insert(connection).clone()
+    }
+
+    fn connect(&self) -> Connection {
+        let resets = self.weather.borrow().resets;
         let link = self.clone();
-        let connector = tower::service_fn(move |_: Uri| {
-            let link = link.clone();
-            async move { link.connect().await.map(TokioIo::new) }
-        });
-        Endpoint::from_static("http://store")
-            .connect_timeout(timeout)
-            .http2_keep_alive_interval(PROBE_INTERVAL)
-            .keep_alive_timeout(PROBE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .connect_with_connector_lazy(connector)
-    }
-
-    async fn connect(&self) -> io::Result<DuplexStream> {
-        let mut weather = self.weather.subscribe();
-        let open =
-            |weather: &Weather| !weather.holds(Way::Requests) && !weather.holds(Way::Answers);
-        let gone = |_| io::Error::from(io::ErrorKind::NotConnected);
-        let resets = weather.wait_for(open).await.map_err(gone)?.resets;
-        let (near, far) = (tokio::io::duplex(CHUNK), self.dialer.dial()?);
-        tokio::spawn(self.clone().carry(near.1, far, resets));
-        Ok(near.0)
-    }
-
-    /// Carries both ways of a connection until both ends are closed, or it breaks.
-    async fn carry(self, near: DuplexStream, far: DuplexStream, resets: u64) {
-        let (from_near, to_near) = tokio::io::split(near);
-        let (from_far, to_far) = tokio::io::split(far);
-        let both = async {
-            tokio::try_join!(
-                self.pump(Way::Requests, from_near, to_far),
-                self.pump(Way::Answers, from_far, to_near),
-            )
-        };
-        let mut weather = self.weather.subscribe();
-        tokio::select! {
-            // how it ended shows at both ends
-            _ = both => {}
-            _ = weather.wait_for(|weather| weather.resets != resets) => {}
-        }
-    }
-
-    async fn pump(
-        &self,
-        way: Way,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
-    ) -> io::Result<()> {
-        let mut weather = self.weather.subscribe();
-        let mut bytes = vec![0; CHUNK];
-        loop {
-            let length = from.read(&mut bytes).await?;
-            self.pass(way, &mut weather).await?;
-            if length == 0 {
-                return to.shutdown().await;
+        Connection::open(async move {
+            tokio::select! {
+                () = link.wait(|weather| weather.resets != resets) => {}
+                () = link.held_up() => {}
             }
-            to.write_all(&bytes[..length]).await?;
+        })
+    }
+
+    /// Waits until something has been held up for longer than a client puts up with.
+    async fn held_up(&self) {
+        loop {
+            self.wait(Weather::holds_any).await;
+            let open = self.wait(|weather| !weather.holds_any());
+            if timeout(PATIENCE, open).await.is_err() {
+                return;
+            }
         }
+    }
+
+    /// Makes a call. What has been sent goes its way, whether its sender still waits for an answer or not.
+    async fn call(
+        self,
+        connection: Connection,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, BoxError> {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let answer = connection.unless_broken(self.exchange(&connection, request));
+            // nobody may wait for it any more
+            drop(tell.send(answer.await));
+        });
+        told.await??
+    }
+
+    async fn exchange(
+        &self,
+        connection: &Connection,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, BoxError> {
+        let request = request.map(|body| self.passing(connection, Way::Requests, body));
+        let answer = self.store.clone().oneshot(request).await?;
+        self.pass(connection, Way::Answers).await?;
+        Ok(answer.map(|body| self.passing(connection, Way::Answers, body)))
+    }
+
+    /// The same body, as it comes out at the other end.
+    fn passing(&self, connection: &Connection, way: Way, body: Body) -> Body {
+        let start = (self.clone(), connection.clone(), body);
+        let frames = stream::try_unfold(start, move |(link, connection, mut body)| async move {
+            let next = async {
+                let Some(frame) = body.frame().await.transpose()? else {
+                    return Ok(None);
+                };
+                link.pass(&connection, way).await?;
+                Ok::<_, BoxError>(Some(frame))
+            };
+            let frame = connection.unless_broken(next).await??;
+            Ok::<_, BoxError>(frame.map(|frame| (frame, (link, connection, body))))
+        });
+        Body::new(StreamBody::new(frames))
     }
 
     /// Waits for as long as the weather wants it; an error if it breaks the connection.
-    async fn pass(&self, way: Way, weather: &mut watch::Receiver<Weather>) -> io::Result<()> {
-        let broken = || io::Error::from(io::ErrorKind::ConnectionReset);
+    async fn pass(&self, connection: &Connection, way: Way) -> io::Result<()> {
         let (delay, flaky) = {
-            let weather = weather.borrow();
+            let weather = self.weather.borrow();
             (weather.delay, weather.flaky)
         };
         if delay > 0 {
-            let delay = self.chance().millis(0..=delay);
-            tokio::time::sleep(delay).await;
+            let arrival = Instant::now() + lock(&self.chance).millis(0..=delay);
+            sleep_until(connection.arrival(way, arrival)).await;
         }
-        if flaky > 0.0 && self.chance().happens(flaky) {
-            return Err(broken());
+        if flaky > 0.0 && lock(&self.chance).happens(flaky) {
+            connection.tear();
         }
-        let open = weather.wait_for(|weather| !weather.holds(way)).await;
-        open.map(drop).map_err(|_| broken())
+        self.wait(|weather| !weather.holds(way)).await;
+        connection.check()
     }
 
-    fn chance(&self) -> std::sync::MutexGuard<'_, Chance> {
-        self.chance.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for a weather. The sender is ours.
+    async fn wait(&self, wanted: impl FnMut(&Weather) -> bool) {
+        drop(self.weather.subscribe().wait_for(wanted).await);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

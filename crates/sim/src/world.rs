@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use etcd_client::Client;
 use fleet::{Cluster, DesiredState, MachineId};
-use registry::{Mirror, Registry};
+use registry::{Channel, Mirror, Registry};
 use serde::{Deserialize, Serialize};
-use store::{Dialer, Store};
+use store::{Service, Store};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +47,7 @@ pub(crate) struct World {
     wishes: Wishes,
     faults: Vec<(Instant, Fault)>,
     pub(crate) ttl: Duration,
-    dialer: Dialer,
+    store: Service,
     _folder: TempDir,
 }
 
@@ -87,10 +87,10 @@ impl World {
     pub(crate) async fn new(mut chance: Chance, trace: Trace) -> Result<World> {
         let folder = disks().context("making the machines' disks")?;
         let store = Store::in_memory().await?;
-        let dialer = store.dialer();
-        let channel = etcd_client::Channel::Tonic(store.channel());
-        let client = Client::from_channel(channel, None).await?;
-        let registry = Registry::from_channel(store.channel(), PREFIX, REQUEST_TIMEOUT).await?;
+        let store = store.service();
+        let channel = || Channel::Custom(store.clone());
+        let client = Client::from_channel(channel(), None).await?;
+        let registry = Registry::from_channel(channel(), PREFIX, REQUEST_TIMEOUT).await?;
         let ttl = Duration::from_secs(chance.within(5..=30));
         let machines = chance.within(2..=5);
         trace.tell(format_args!("{machines} machines, leases of {ttl:?}"));
@@ -107,7 +107,7 @@ impl World {
             client,
             chance,
             trace,
-            dialer,
+            store,
             _folder: folder,
         };
         for number in 1..=machines {
@@ -138,7 +138,7 @@ impl World {
 
     /// A way to the store.
     pub(crate) fn new_link(&mut self) -> Link {
-        Link::new(self.dialer.clone(), self.chance.branch())
+        Link::new(self.store.clone(), self.chance.branch())
     }
 
     async fn add_host(&mut self, id: &str) -> Result<()> {

@@ -42,8 +42,7 @@ impl UnitFiles {
     fn with_requirements(&self, name: &UnitName) -> Option<(UnitFile, Requirements)> {
         let bytes = fs::read(self.path(name)).ok()?;
         // most do not, and to parse them all would cost
-        let section = requirements::SECTION.as_bytes();
-        if !bytes.windows(section.len()).any(|part| part == section) {
+        if !String::from_utf8_lossy(&bytes).contains(requirements::SECTION) {
             return None;
         }
         let file = UnitFile::parse(&bytes).ok()?;

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::Requirements;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use unitfile::{UnitFile, UnitName};
+use unitfile::UnitName;
 
-use super::play::{Play, play};
+use super::loaded::{Loaded, Reader};
+use super::play::Play;
 use crate::systemd::{JobResult, Status, SystemdError};
 
 /// All that systemd has in memory.
@@ -23,14 +24,15 @@ pub(super) struct Machine {
     /// When fenced units are stopped.
     pub(super) armed: Option<Instant>,
     units: BTreeMap<UnitName, Unit>,
+    reader: Reader,
     turns: u64,
 }
 
 /// A unit in memory: one that is up or failed, or that one in memory refers to.
 #[derive(Debug)]
 struct Unit {
-    /// Empty if there was no file when systemd last looked.
-    text: String,
+    /// As its file was when systemd last looked; none if there was none.
+    loaded: Option<Arc<Loaded>>,
     active: &'static str,
     sub: &'static str,
     /// Its start job waits until units that it is ordered after have started.
@@ -65,17 +67,15 @@ impl Machine {
             linked: Vec::new(),
             armed: None,
             units: BTreeMap::new(),
+            reader: Reader::default(),
             turns: 0,
         }
     }
 
     pub(super) fn status(&self, name: &UnitName) -> Status {
         let (load, active, sub) = match self.units.get(name) {
-            Some(unit) => (load_state(name, &unit.text), unit.active, unit.sub),
-            None => match self.text(name) {
-                Some(text) => (load_state(name, &text), "inactive", "dead"),
-                None => ("not-found", "inactive", "dead"),
-            },
+            Some(unit) => (load_state(unit.loaded.as_deref()), unit.active, unit.sub),
+            None => (load_state(self.read(name).as_deref()), "inactive", "dead"),
         };
         let [load, active, sub] = [load, active, sub].map(str::to_owned);
         Status {
@@ -92,8 +92,7 @@ impl Machine {
         name: &UnitName,
         end: oneshot::Sender<JobResult>,
     ) -> Result<Vec<Begun>, SystemdError> {
-        let text = self.loadable(name)?;
-        let required: Vec<UnitName> = required(&text).collect();
+        let required = self.loadable(name)?.required.clone();
         for other in &required {
             self.loadable(other)?;
         }
@@ -120,9 +119,7 @@ impl Machine {
         tell(unit.job.drain(..), &JobResult::Canceled);
         unit.job.push(end);
         (unit.active, unit.sub, unit.turn) = ("deactivating", "stop", turn);
-        let fall = unit
-            .play(name)
-            .map_or(Some(Duration::ZERO), |play| play.fall);
+        let fall = unit.play().map_or(Some(Duration::ZERO), |play| play.fall);
         Some((turn, fall))
     }
 
@@ -132,7 +129,7 @@ impl Machine {
         let Some(unit) = self.units.get_mut(name).filter(|unit| unit.turn == turn) else {
             return Vec::new();
         };
-        let (state, result) = unit.destination(name);
+        let (state, result) = unit.destination();
         (unit.active, unit.sub) = state;
         tell(unit.job.drain(..), &result);
         self.forget_unused();
@@ -161,17 +158,18 @@ impl Machine {
     pub(super) fn reload(&mut self) {
         let names: Vec<UnitName> = self.units.keys().cloned().collect();
         for name in names {
-            let text = self.text(&name).unwrap_or_default();
+            let loaded = self.read(&name);
             if let Some(unit) = self.units.get_mut(&name) {
-                unit.text = text;
+                unit.loaded = loaded;
             }
         }
         self.forget_unused();
     }
 
     pub(super) fn is_stale(&self, name: &UnitName) -> bool {
-        let loaded = self.units.get(name).filter(|unit| !unit.text.is_empty());
-        loaded.is_some_and(|unit| Some(&unit.text) != self.text(name).as_ref())
+        let unit = self.units.get(name);
+        let loaded = unit.and_then(|unit| unit.loaded.as_ref());
+        loaded.is_some_and(|loaded| self.read(name).as_ref() != Some(loaded))
     }
 
     pub(super) fn is_in_memory(&self, name: &UnitName) -> bool {
@@ -181,8 +179,8 @@ impl Machine {
     pub(super) fn enable(&mut self, names: &[UnitName]) -> Result<Vec<PathBuf>, SystemdError> {
         let mut wanted = Vec::new();
         for name in names {
-            let text = self.text(name).ok_or_else(|| not_found(name))?;
-            wanted.extend(install_links(name, &text));
+            let loaded = self.read(name).ok_or_else(|| not_found(name))?;
+            wanted.extend(loaded.links.iter().cloned());
         }
         wanted.retain(|link| self.links.insert(link.clone()));
         Ok(wanted)
@@ -203,9 +201,7 @@ impl Machine {
     /// The units that are up and that say `Fence=yes` in their files.
     pub(super) fn fenced(&self) -> Vec<UnitName> {
         let up = self.units.iter().filter(|(_, unit)| unit.is_up());
-        let fenced = up.filter(|(name, unit)| {
-            parse(&unit.text).is_some_and(|file| Requirements::of(name, &file).fence)
-        });
+        let fenced = up.filter(|(_, unit)| unit.loaded.as_ref().is_some_and(|loaded| loaded.fence));
         fenced.map(|(name, _)| name.clone()).collect()
     }
 
@@ -216,7 +212,7 @@ impl Machine {
 
     pub(super) fn running_text(&self, name: &UnitName) -> Option<String> {
         let unit = self.units.get(name).filter(|unit| unit.is_up())?;
-        Some(unit.text.clone())
+        unit.loaded.as_ref().map(|loaded| loaded.text.clone())
     }
 
     /// Takes the start job away from a unit that still waits for its turn.
@@ -260,8 +256,9 @@ impl Machine {
 
     /// Lets a waiting unit begin, if it is its turn.
     fn rise(&mut self, name: &UnitName) -> Option<Begun> {
-        let starting = |other| self.units.get(&other).is_some_and(Unit::is_starting);
-        if named(&self.units.get(name)?.text, "After").any(starting) {
+        let starting = |other: &UnitName| self.units.get(other).is_some_and(Unit::is_starting);
+        let before = |loaded: &Arc<Loaded>| loaded.after.iter().any(starting);
+        if self.units.get(name)?.loaded.as_ref().is_some_and(before) {
             return None;
         }
         let turn = self.next_turn();
@@ -272,27 +269,28 @@ impl Machine {
             begun: Some(Instant::now()),
         };
         unit.waiting = false;
-        let rise = unit.play(name).and_then(|play| play.rise);
+        let rise = unit.play().and_then(|play| play.rise);
         Some((name.clone(), turn, rise))
     }
 
-    /// The text that a start would run: the one in memory, or else the file's.
-    fn loadable(&self, name: &UnitName) -> Result<String, SystemdError> {
-        let loaded = self.units.get(name).map(|unit| unit.text.clone());
-        let text = loaded
-            .filter(|text| !text.is_empty())
-            .or_else(|| self.text(name))
+    /// What a start would run: what is in memory, or else the file.
+    fn loadable(&self, name: &UnitName) -> Result<Arc<Loaded>, SystemdError> {
+        let unit = self.units.get(name);
+        let loaded = unit.and_then(|unit| unit.loaded.clone());
+        let loaded = loaded
+            .or_else(|| self.read(name))
             .ok_or_else(|| not_found(name))?;
-        if load_state(name, &text) != "loaded" {
+        if loaded.play.is_none() {
             return Err(refused(
                 "BadUnitSetting",
                 format!("Unit {name} has a bad unit file setting."),
             ));
         }
-        Ok(text)
+        Ok(loaded)
     }
 
-    fn text(&self, name: &UnitName) -> Option<String> {
+    /// The unit's file as it is now.
+    fn read(&self, name: &UnitName) -> Option<Arc<Loaded>> {
         let linked = self
             .linked
             .iter()
@@ -300,15 +298,18 @@ impl Machine {
         let path = linked
             .cloned()
             .unwrap_or_else(|| self.directory.join(name.as_str()));
-        std::fs::read_to_string(path).ok()
+        self.reader.read(name, &path)
     }
 
     /// What a running unit refers to is in memory too.
     fn load_referred(&mut self) {
         let referred: Vec<UnitName> = self.referred().into_iter().collect();
         for name in referred {
-            if let (false, Some(text)) = (self.units.contains_key(&name), self.text(&name)) {
-                self.units.insert(name, Unit::at_rest(text));
+            if self.units.contains_key(&name) {
+                continue;
+            }
+            if let Some(loaded) = self.read(&name) {
+                self.units.insert(name, Unit::at_rest(loaded));
             }
         }
     }
@@ -320,9 +321,13 @@ impl Machine {
     }
 
     fn referred(&self) -> BTreeSet<UnitName> {
-        let kept = self.units.iter().filter(|(_, unit)| unit.is_kept());
-        kept.flat_map(|(name, unit)| required(&unit.text).chain(triggered(name)))
-            .collect()
+        let mut referred = BTreeSet::new();
+        for (name, unit) in self.units.iter().filter(|(_, unit)| unit.is_kept()) {
+            let loaded = unit.loaded.iter();
+            referred.extend(loaded.flat_map(|loaded| loaded.required.iter().cloned()));
+            referred.extend(triggered(name));
+        }
+        referred
     }
 
     fn is_up(&self, name: &UnitName) -> bool {
@@ -336,9 +341,9 @@ impl Machine {
 }
 
 impl Unit {
-    fn at_rest(text: String) -> Unit {
+    fn at_rest(loaded: Arc<Loaded>) -> Unit {
         Unit {
-            text,
+            loaded: Some(loaded),
             active: "inactive",
             sub: "dead",
             waiting: false,
@@ -360,12 +365,12 @@ impl Unit {
         self.waiting || self.active != "inactive"
     }
 
-    fn play(&self, name: &UnitName) -> Option<Play> {
-        parse(&self.text).and_then(|file| play(name, &file))
+    fn play(&self) -> Option<&Play> {
+        self.loaded.as_ref()?.play.as_ref()
     }
 
-    fn destination(&self, name: &UnitName) -> ((&'static str, &'static str), JobResult) {
-        match self.play(name) {
+    fn destination(&self) -> ((&'static str, &'static str), JobResult) {
+        match self.play() {
             Some(play) if self.active == "activating" && play.rises => (play.up, JobResult::Done),
             Some(_) if self.active == "activating" => {
                 (("failed", "failed"), JobResult::Failed("failed".to_owned()))
@@ -375,42 +380,18 @@ impl Unit {
     }
 }
 
-fn load_state(name: &UnitName, text: &str) -> &'static str {
-    match parse(text).and_then(|file| play(name, &file)) {
+fn load_state(loaded: Option<&Loaded>) -> &'static str {
+    match loaded {
+        None => "not-found",
+        Some(loaded) if loaded.play.is_none() => "bad-setting",
         Some(_) => "loaded",
-        None if text.is_empty() => "not-found",
-        None => "bad-setting",
     }
-}
-
-fn parse(text: &str) -> Option<UnitFile> {
-    UnitFile::parse(text.as_bytes()).ok()
-}
-
-fn required(text: &str) -> impl Iterator<Item = UnitName> {
-    named(text, "Requires")
-}
-
-/// The units that a unit file's `[Unit]` section names with `option`, each line naming one.
-fn named(text: &str, option: &str) -> impl Iterator<Item = UnitName> + use<> {
-    let file = parse(text).unwrap_or_default();
-    let names: Vec<String> = file.values("Unit", option).map(str::to_owned).collect();
-    names
-        .into_iter()
-        .filter_map(|name| UnitName::parse(&name).ok())
 }
 
 /// The service that a socket, timer or path unit starts.
 fn triggered(name: &UnitName) -> Option<UnitName> {
     let trigger = matches!(name.suffix(), "socket" | "timer" | "path");
     trigger.then(|| UnitName::parse(&format!("{}.service", name.stem())).ok())?
-}
-
-fn install_links(name: &UnitName, text: &str) -> Vec<PathBuf> {
-    let file = parse(text).unwrap_or_default();
-    file.values("Install", "WantedBy")
-        .map(|target| Path::new(&format!("{target}.wants")).join(name.as_str()))
-        .collect()
 }
 
 fn tell(ends: impl IntoIterator<Item = oneshot::Sender<JobResult>>, result: &JobResult) {

@@ -16,6 +16,7 @@ pub use self::machine::Process;
 use self::machine::{Begun, Machine};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
+mod loaded;
 mod machine;
 mod play;
 

@@ -66,6 +66,13 @@ impl Fence {
         std::mem::take(&mut self.lock().fell)
     }
 
+    /// Whether this machine has claimed a unit and systemd ends it by now: no renewed lease has put that off.
+    pub(crate) fn has_lapsed(&self, name: &UnitName) -> bool {
+        let state = self.lock();
+        let over = state.armed.is_some_and(|until| until <= Instant::now());
+        over && state.held.contains(name)
+    }
+
     /// Whether systemd must read its files anew before what has been bound to the lease may start.
     pub(crate) fn is_unread(&self) -> bool {
         !self.lock().read
@@ -97,7 +104,7 @@ impl<S: Systemd> Agent<S> {
             return Ok(false);
         };
         let _turn = self.fence.turn.lock().await;
-        let token = self.claim(name, &file, assignment).await?;
+        let token = self.claim(name, &file, assignment, false).await?;
         self.arm().await?;
         if self.files.fence(name, &file, token)? {
             self.fence.set_read(false);
@@ -110,6 +117,7 @@ impl<S: Systemd> Agent<S> {
         name: &UnitName,
         file: &UnitFile,
         assignment: &Assignment,
+        again: bool,
     ) -> Result<i64, Failure> {
         let stop = stop_time(name, file);
         let stop = stop.map_err(|error| Failure::for_good(error.to_string()))?;
@@ -117,7 +125,11 @@ impl<S: Systemd> Agent<S> {
         let membership = self.fence.membership().ok_or_else(lost)?;
         self.fence.lock().leaving.remove(name);
         let stop = grace(membership.ttl, stop);
-        match membership.claim(name, assignment, stop).await {
+        let claimed = match again {
+            true => membership.claim_again(name, assignment, stop).await,
+            false => membership.claim(name, assignment, stop).await,
+        };
+        match claimed {
             Ok(Claiming::Held(token)) => {
                 self.fence.lock().held.insert(name.clone());
                 Ok(token)
@@ -125,6 +137,9 @@ impl<S: Systemd> Agent<S> {
             Ok(Claiming::HeldBy(machine)) => Err(Failure::waiting(format!(
                 "machine {} may be running it still (Fence=)",
                 machine.short()
+            ))),
+            Ok(Claiming::Garbage(key)) => Err(Failure::passing(format!(
+                "its claim, {key}, makes no sense: delete it when the unit runs nowhere (Fence=)"
             ))),
             Ok(Claiming::NotOurs) => Err(Failure::waiting("it is on its way elsewhere")),
             Err(error) => Err(Failure::passing(chain(&error))),
@@ -212,11 +227,13 @@ impl<S: Systemd> Agent<S> {
     ) {
         loop {
             renewals.borrow_and_update();
+            let mut told = String::new();
             while let Err(failure) = self.arm_if_needed(report).await {
-                tracing::warn!(
-                    problem = failure.problem,
-                    "fenced units are not held longer"
-                );
+                if failure.problem != told {
+                    let problem = &failure.problem;
+                    tracing::warn!(problem, "fenced units are not held longer");
+                    told = failure.problem;
+                }
                 tokio::select! {
                     () = sleep(AGAIN) => {}
                     Ok(()) = renewals.changed() => {}
@@ -299,7 +316,9 @@ impl<S: Systemd> Agent<S> {
         let (Some(file), Some(assignment)) = (self.files.fenced(name), assignment) else {
             return Ok(false);
         };
-        match self.claim(name, &file, assignment).await {
+        // the token goes with the claim
+        let again = self.files.has_token(name);
+        match self.claim(name, &file, assignment, again).await {
             Ok(token) => {
                 self.files.fence(name, &file, token)?;
                 Ok(true)

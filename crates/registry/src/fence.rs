@@ -24,6 +24,8 @@ pub enum Claiming {
     HeldBy(MachineId),
     /// It is not on our schedule, at least not so.
     NotOurs,
+    /// Somebody may be running it: the claim, which has this key, makes no sense.
+    Garbage(String),
 }
 
 impl Membership {
@@ -38,6 +40,30 @@ impl Membership {
         assignment: &Assignment,
         stop: Duration,
     ) -> Result<Claiming, MemberError> {
+        self.claim_over(unit, assignment, stop, false).await
+    }
+
+    /// The same for a unit that runs here because this boot has claimed it: should that claim make no sense by now, it is written
+    /// anew.
+    ///
+    /// # Errors
+    /// Those of [`Membership::claim`].
+    pub async fn claim_again(
+        &self,
+        unit: &UnitName,
+        assignment: &Assignment,
+        stop: Duration,
+    ) -> Result<Claiming, MemberError> {
+        self.claim_over(unit, assignment, stop, true).await
+    }
+
+    async fn claim_over(
+        &self,
+        unit: &UnitName,
+        assignment: &Assignment,
+        stop: Duration,
+        garbage: bool,
+    ) -> Result<Claiming, MemberError> {
         let mut seen = 0;
         loop {
             let txn = self.claim_txn(unit, assignment, stop, seen);
@@ -51,7 +77,8 @@ impl Membership {
                 (Some(claim), _) if claim.machine != self.machine.id => {
                     return Ok(Claiming::HeldBy(claim.machine));
                 }
-                // of an earlier boot, or garbage, which is in nobody's way
+                (None, Some(_)) if !garbage => return Ok(Claiming::Garbage(key)),
+                // of an earlier boot, or garbage in the place of our own
                 (_, Some(record)) if seen != record.mod_revision() => seen = record.mod_revision(),
                 _ if !self.is_registered(&found) => {
                     return Err(MemberError::NotMember(self.machine.id.clone()));
@@ -61,7 +88,8 @@ impl Membership {
         }
     }
 
-    /// Gives a claim back, once the unit is down. Nothing if it is not ours.
+    /// Gives a claim back that this boot has made, once the unit is down. Nothing if somebody else has made one; what makes no sense
+    /// has been written over ours.
     ///
     /// # Errors
     /// etcd cannot be asked.
@@ -72,7 +100,7 @@ impl Membership {
             return Ok(());
         };
         let claim = self.registry.records.read_with(record, codec::claim);
-        if !claim.is_some_and(|claim| self.made(&claim)) {
+        if claim.is_some_and(|claim| !self.made(&claim)) {
             return Ok(());
         }
         let unchanged = Compare::mod_revision(key.clone(), CompareOp::Equal, record.mod_revision());

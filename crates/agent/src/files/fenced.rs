@@ -69,6 +69,11 @@ impl UnitFiles {
         self.keep(&self.directories.runtime_units.join(LEASE_TARGET), TARGET)
     }
 
+    /// Whether the unit has a fencing token: since this boot has claimed it, and until it is given back.
+    pub(crate) fn has_token(&self, name: &UnitName) -> bool {
+        self.drop_ins(name).join(TOKEN).exists()
+    }
+
     /// Nobody starts the unit from here on, be it by hand: its token is gone.
     pub(crate) fn take_token(&self, name: &UnitName) -> Result<(), FileError> {
         remove(&self.drop_ins(name).join(TOKEN))

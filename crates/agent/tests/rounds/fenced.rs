@@ -130,3 +130,35 @@ async fn a_fenced_unit_that_another_machine_has_claimed_is_stopped() {
     other.release(&unit("db.service")).await.unwrap();
     on.until_running("db.service").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_somebody_has_written_over_is_made_anew_by_who_runs_the_unit() {
+    let mut on = World::at_work().await;
+    on.launch(&[("db.service", &fenced())]).await;
+    on.until_running("db.service").await;
+    let before = on.systemd.processes();
+    on.end_agent().await;
+    on.garble_claim("db.service").await;
+    on.restart_agent().await;
+    on.until_claimed_anew("db.service").await;
+    assert_eq!(on.systemd.processes(), before);
+    on.unassign(&["db.service"]).await;
+    on.until_unclaimed("db.service").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_whose_claim_makes_no_sense_waits_until_somebody_has_looked() {
+    let mut on = World::at_work().await;
+    on.garble_claim("db.service").await;
+    on.launch(&[("db.service", &fenced())]).await;
+    let state = on
+        .until("db.service", |state| !state.problem.is_empty())
+        .await;
+    assert_eq!(
+        state.problem,
+        "its claim, /fleet/fence/db.service, makes no sense: delete it when the unit runs nowhere (Fence=)"
+    );
+    assert!(on.systemd.processes().is_empty());
+    on.delete_claim("db.service").await;
+    on.until_running("db.service").await;
+}

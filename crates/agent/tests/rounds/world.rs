@@ -34,7 +34,9 @@ pub(crate) struct World {
     leadership: Leadership,
     mirror: Mirror,
     work: Option<JoinHandle<()>>,
-    _store: Store,
+    store: Store,
+    /// The revision at which somebody wrote over a claim.
+    garbled: i64,
     _folder: tempfile::TempDir,
 }
 
@@ -67,7 +69,8 @@ impl World {
             directories,
             registry,
             work: None,
-            _store: store,
+            store,
+            garbled: 0,
             _folder: folder,
         }
     }
@@ -219,6 +222,35 @@ impl World {
     pub(crate) async fn lose_claim(&mut self, name: &str) {
         let membership = self.memberships.borrow().clone();
         membership.release(&unit(name)).await.unwrap();
+    }
+
+    /// Somebody writes over the record of a unit's claim.
+    pub(crate) async fn garble_claim(&mut self, name: &str) {
+        let written = self.client().await.put(claim_key(name), "!", None).await;
+        self.garbled = written.unwrap().header().unwrap().revision();
+    }
+
+    /// Somebody deletes the record of a unit's claim.
+    pub(crate) async fn delete_claim(&mut self, name: &str) {
+        let mut client = self.client().await;
+        client.delete(claim_key(name), None).await.unwrap();
+    }
+
+    /// Waits until a claim has been made that was written over.
+    pub(crate) async fn until_claimed_anew(&mut self, name: &str) {
+        while self
+            .claim(name)
+            .is_none_or(|(_, token)| token <= self.garbled)
+        {
+            self.mirror.changed().await;
+        }
+    }
+
+    async fn client(&self) -> etcd_client::Client {
+        let channel = registry::Channel::Tonic(self.store.channel());
+        etcd_client::Client::from_channel(channel, None)
+            .await
+            .unwrap()
     }
 
     /// Who may be running a fenced unit, and its token.
@@ -407,4 +439,8 @@ fn machine() -> Machine {
         leaving: false,
         capacity: fleet::Resources::default(),
     }
+}
+
+fn claim_key(name: &str) -> String {
+    format!("/fleet/fence/{name}")
 }

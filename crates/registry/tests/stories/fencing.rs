@@ -7,7 +7,7 @@ use fleet::schedule::{Change, Reason};
 use registry::{Claiming, Expected, MemberError};
 
 use crate::sample::{TTL, assign, file, id, join, launched, lead, machine, unit, write};
-use crate::server::Server;
+use crate::server::{PREFIX, Server};
 
 const STOP: Duration = Duration::from_secs(7);
 
@@ -17,6 +17,7 @@ on_both!(
     a_claim_of_an_earlier_boot_is_taken_over,
     a_claim_lapses_when_its_machine_is_gone_for_long_enough,
     a_machine_that_came_back_keeps_its_claim,
+    a_claim_that_makes_no_sense_keeps_everybody_away_but_its_maker,
 );
 
 async fn a_unit_is_claimed_by_one_machine_at_a_time(server: Server) {
@@ -158,4 +159,39 @@ async fn a_machine_that_came_back_keeps_its_claim(server: Server) {
         leader.lapse(unit, claim).await.unwrap();
     }
     assert!(back.claims().await.unwrap().contains_key(&db));
+}
+
+async fn a_claim_that_makes_no_sense_keeps_everybody_away_but_its_maker(server: Server) {
+    let registry = server.registry().await;
+    let (one, two) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let mut leader = lead(&one).await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    let assigned = assign("db.service", "m1", hash);
+    leader.commit(&[assigned]).await.unwrap();
+    one.claim(&db, &launched(hash), STOP).await.unwrap();
+    let garbage = Claiming::Garbage(format!("{PREFIX}fence/db.service"));
+
+    server.put("fence/db.service", "!").await;
+    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert_eq!(
+        claim, garbage,
+        "who has not run it cannot tell whose it was"
+    );
+    let claim = one.claim_again(&db, &launched(hash), STOP).await.unwrap();
+    assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
+
+    server.put("fence/db.service", "!").await;
+    let moves = Change::Move {
+        unit: db.clone(),
+        from: id("m1"),
+        to: id("m2"),
+        assignment: launched(hash),
+        reason: Reason::NotWanted,
+    };
+    leader.commit(&[moves]).await.unwrap();
+    let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert_eq!(claim, garbage);
+    one.release(&db).await.unwrap();
+    let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
 }

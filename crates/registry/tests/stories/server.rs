@@ -18,7 +18,7 @@ const ETCD: &str = "/usr/bin/etcd";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs a program for as long as our end of its standard input is open: even a test that is killed leaves none behind.
 const LEASHED: &str = r#""$0" "$@" & read -r end; kill -9 $!; wait $!"#;
-const PREFIX: &str = "/fleet/";
+pub(crate) const PREFIX: &str = "/fleet/";
 
 /// A server with nothing in it, gone with the value.
 pub(crate) enum Server {

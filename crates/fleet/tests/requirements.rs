@@ -358,6 +358,14 @@ fn what_is_no_value_of_an_option_is_refused_by_name() {
         ),
         ("Fence=yes\nGlobal=true", "Global cannot be used with Fence"),
         (
+            "Global=true\nMoveOrder=start-first",
+            "Global cannot be used with MoveOrder=start-first",
+        ),
+        (
+            "Global=true\nRescheduleAfter=3",
+            "Global cannot be used with RescheduleAfter",
+        ),
+        (
             "Fence=yes\n[Service]\nTimeoutStopSec=infinity",
             "Fence= needs a finite TimeoutStopSec=",
         ),

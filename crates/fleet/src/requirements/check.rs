@@ -115,6 +115,17 @@ fn check_combination(wanted: &Requirements) -> Result<(), Invalid> {
         (wanted.global && replaces, "Global", "Replaces"),
         (conflicts && replaces, "Conflicts", "Replaces"),
         (wanted.global && wanted.fence, "Global", "Fence"),
+        // a unit of every machine is never moved
+        (
+            wanted.global && wanted.start_first,
+            "Global",
+            "MoveOrder=start-first",
+        ),
+        (
+            wanted.global && wanted.reschedule_after.is_some(),
+            "Global",
+            "RescheduleAfter",
+        ),
         (
             wanted.fence && wanted.start_first,
             "Fence",

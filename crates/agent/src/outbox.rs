@@ -42,13 +42,13 @@ struct Parcel {
 }
 
 impl Outbox {
-    /// The state of a unit is `state` now; nothing if the unit is gone.
-    pub(crate) fn put(&self, name: &UnitName, state: Option<UnitState>) {
+    /// The state of a unit is `state` now, nothing if the unit is gone; because of `why`, where that is known.
+    pub(crate) fn put(&self, name: &UnitName, state: Option<UnitState>, why: Option<&str>) {
         let mut content = self.lock();
         if content.states.get(name) == state.as_ref() {
             return;
         }
-        content.story.hear(name, state.as_ref());
+        content.story.hear(name, state.as_ref(), why);
         match state {
             Some(state) => content.states.insert(name.clone(), state),
             None => content.states.remove(name),

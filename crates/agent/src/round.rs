@@ -30,6 +30,8 @@ const GATHER: Duration = Duration::from_millis(15);
 /// What this times the time that a round takes is the least until the next: many units that change one by one do not
 /// keep a processor busy.
 const REST: u32 = 3;
+/// Why systemd has stopped what is fenced.
+const LAPSED: &str = "the machine's lease was not renewed in time (Fence=)";
 /// Without any retry due, the loop looks at the clock again after this.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -388,7 +390,9 @@ impl<S: Systemd> Rounds<S> {
         let assignment = self.schedule.assigned.get(name);
         let local = self.units.get(name);
         let state = local.and_then(|local| local.state(assignment));
-        self.agent.outbox.put(name, state);
+        let lapsed = || self.agent.fence.has_lapsed(name) && !local.is_some_and(Local::is_up);
+        let why = lapsed().then_some(LAPSED);
+        self.agent.outbox.put(name, state, why);
     }
 
     /// Brings the units in line with the schedule.
@@ -417,7 +421,7 @@ impl<S: Systemd> Rounds<S> {
         self.units.retain(|name, local| {
             let kept = local.busy || local.file.is_some() || assigned.contains_key(name);
             if !kept {
-                outbox.put(name, None);
+                outbox.put(name, None, None);
             }
             kept
         });

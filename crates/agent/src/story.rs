@@ -19,12 +19,13 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// A unit's state is another one.
-    pub(crate) fn hear(&mut self, unit: &UnitName, state: Option<&UnitState>) {
+    /// A unit's state is another one; because of `why`, where that is known.
+    pub(crate) fn hear(&mut self, unit: &UnitName, state: Option<&UnitState>, why: Option<&str>) {
         if !self.begun {
             return self.teller.know(unit, state);
         }
-        self.untold.extend(self.teller.hear(unit, state, now()));
+        self.untold
+            .extend(self.teller.hear(unit, state, why, now()));
         if self.untold.len() > MANY {
             // nobody takes it while etcd is away
             self.untold = counted(std::mem::take(&mut self.untold));

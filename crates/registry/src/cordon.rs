@@ -1,10 +1,12 @@
 //! Operators' orders: machines that get no new units, or are gone for good; units that shall be elsewhere.
 
 use etcd_client::{Txn, TxnOp};
+use fleet::history::{Entry, What};
 use fleet::{Cordon, MachineId};
 use unitfile::UnitName;
 
 use crate::keys::Key;
+use crate::tell::Telling;
 use crate::{Error, Registry, codec};
 
 impl Registry {
@@ -19,7 +21,9 @@ impl Registry {
             Some(cordon) => TxnOp::put(key, codec::print_cordon(cordon), None),
             None => TxnOp::delete(key, None),
         };
-        let txn = Txn::new().and_then([op]);
+        let told = Telling::of(self, machine, vec![order(machine, cordon)]);
+        let told = told.map(|told| told.op(self));
+        let txn = Txn::new().and_then([op].into_iter().chain(told).collect::<Vec<_>>());
         self.etcd.txn("cordoning a machine", txn).await.map(drop)
     }
 
@@ -41,5 +45,32 @@ impl Registry {
         let key = self.records.keys.print(&Key::Forgotten(machine.clone()));
         let txn = Txn::new().and_then([TxnOp::put(key, "{}", None)]);
         self.etcd.txn("forgetting a machine", txn).await.map(drop)
+    }
+}
+
+/// What is told of an order.
+fn order(machine: &MachineId, cordon: Option<&Cordon>) -> Entry {
+    let what = match cordon {
+        None => What::Uncordoned,
+        Some(Cordon { drain: None, .. }) => What::Cordoned,
+        Some(Cordon { drain: Some(_), .. }) => What::Drains,
+    };
+    let reason = cordon.map_or("", |cordon| cordon.reason.as_str());
+    let reason = match cordon.and_then(|cordon| cordon.drain) {
+        None => reason.to_owned(),
+        Some(max) => [pace(max).as_str(), reason]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(": "),
+    };
+    Entry::of(what).on(machine).because(reason)
+}
+
+fn pace(max: u32) -> String {
+    match max {
+        u32::MAX => "all at once".to_owned(),
+        1 => "one by one".to_owned(),
+        max => format!("{max} at a time"),
     }
 }

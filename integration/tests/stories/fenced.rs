@@ -103,6 +103,8 @@ stories! {
         cluster.machine(&home)?.heal()?;
         ensure!(cluster.wait_active("db.service")? == home);
         ensure!(cluster.machine(&home)?.main_pid("other.service")? == pid, "a bystander was touched");
+        let told = cluster.fleetctl("events db.service")?;
+        ensure!(told.contains("the machine's lease was not renewed in time"), "{told}");
         Ok(())
     }
 }

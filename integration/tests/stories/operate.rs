@@ -40,6 +40,7 @@ stories! {
             ensure!(!stays || after[unit] == (machine.clone(), pid.clone()), "{unit} was touched");
         }
 
+        cluster.fleetctl(&format!("drain {m2} --no-block"))?;
         let state = cluster.fleetctl("list-machines --fields=ip,state --no-legend")?;
         ensure!(state.contains("10.99.0.12\tdraining: new disk") && state.contains("10.99.0.11\t-"), "{state}");
         cluster.start("new.service", &format!("{SLEEP}[X-Fleet]\nMachineMetadata=name=m2\nMachineMetadata=name=m1\n"))?;
@@ -52,6 +53,11 @@ stories! {
         ensure!(cluster.wait_active("next.service")? == "m2");
         cluster.fleetctl(&format!("drain {m2} --no-block"))?;
         cluster.fleetctl(&format!("uncordon {m2}"))?;
+        let told = cluster.fleetctl(&format!("events {m2} --lines all"))?;
+        for order in ["drains", "uncordoned"] {
+            ensure!(told.contains(order), "{order}: {told}");
+        }
+        ensure!(told.contains("2 at a time: new disk") && told.contains("one by one: new disk"), "{told}");
         Ok(())
     }
 

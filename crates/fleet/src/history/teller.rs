@@ -56,15 +56,17 @@ impl Teller {
         phases.filter(|phase| *phase == Phase::Up).count()
     }
 
-    /// A unit's state is another one: what there is to tell of that at the time `now`, since the Unix epoch.
+    /// A unit's state is another one: what there is to tell of that at the time `now`, since the Unix epoch. With `why`, where
+    /// that is known, in the place of systemd's words.
     pub fn hear(
         &mut self,
         unit: &UnitName,
         state: Option<&UnitState>,
+        why: Option<&str>,
         now: Duration,
     ) -> Option<Entry> {
         let known = self.units.entry(unit.clone()).or_default();
-        let news = known.news(state);
+        let news = known.news(state, why);
         known.take(state);
         let told = news.and_then(|(what, reason)| {
             let reason = known.allowance.spend(reason, now)?;
@@ -81,7 +83,7 @@ impl Teller {
 }
 
 impl Known {
-    fn news(&self, state: Option<&UnitState>) -> Option<(What, String)> {
+    fn news(&self, state: Option<&UnitState>, why: Option<&str>) -> Option<(What, String)> {
         let problem = state.map_or("", |state| state.problem.as_str());
         if !problem.is_empty() && problem != self.problem {
             let what = match state.is_some_and(waits) {
@@ -96,7 +98,8 @@ impl Known {
             return None;
         }
         let what = self.what(phase, state)?;
-        Some((what, state.map_or_else(String::new, said)))
+        let said = || state.map_or_else(String::new, said);
+        Some((what, why.map_or_else(said, str::to_owned)))
     }
 
     fn what(&self, phase: Phase, state: Option<&UnitState>) -> Option<What> {

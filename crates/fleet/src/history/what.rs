@@ -42,6 +42,12 @@ pub enum What {
     Waits,
     /// An agent has begun its work and found units that run.
     Adopted,
+    /// A machine gets no new units. By an operator, as all that follows.
+    Cordoned,
+    /// The units of a machine are to leave it.
+    Drains,
+    /// A machine may have units again.
+    Uncordoned,
 }
 
 /// A word that is none of those of [`What`].
@@ -51,7 +57,7 @@ pub struct WhatError(String);
 
 impl What {
     /// All there are.
-    pub const ALL: [What; 18] = [
+    pub const ALL: [What; 21] = [
         What::Scheduled,
         What::Rescheduled,
         What::Moved,
@@ -70,6 +76,9 @@ impl What {
         What::Failed,
         What::Waits,
         What::Adopted,
+        What::Cordoned,
+        What::Drains,
+        What::Uncordoned,
     ];
 
     /// The word for it, in records, answers and lists.
@@ -93,6 +102,9 @@ impl What {
             What::Failed => "failed",
             What::Waits => "waits",
             What::Adopted => "adopted",
+            What::Cordoned => "cordoned",
+            What::Drains => "drains",
+            What::Uncordoned => "uncordoned",
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Events {
     pub(crate) no_legend: bool,
 }
 
-fn time(text: &str) -> Result<u64, String> {
+pub(super) fn time(text: &str) -> Result<u64, String> {
     let seconds = fleet::requirements::parse_seconds(text);
     seconds.ok_or_else(|| "expected a time such as 90, 10min or 2h".to_owned())
 }

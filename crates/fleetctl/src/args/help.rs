@@ -63,7 +63,7 @@ whatever becomes of this command. What no other machine may take stays, and is n
 
 Examples:
   fleetctl drain 113f16a7
-  fleetctl drain 113f16a7 --max 10 --deadline 600";
+  fleetctl drain 113f16a7 --max 10 --deadline 10min";
 
 pub(super) const WHAT_IF_HELP: &str = "\
 Asks the planner that places units, on a copy of the cluster; nothing is changed. The exit code is 1 if units

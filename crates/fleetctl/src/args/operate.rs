@@ -42,8 +42,8 @@ pub(crate) struct Drain {
     /// How many units may be on their way at a time
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max: u32,
-    /// Move all that is left at once after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    /// Move all that is left at once after so many seconds, or a time such as 10min
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
     /// Give the order and do not wait
     #[arg(long)]
@@ -128,5 +128,5 @@ pub(crate) struct WhatIf {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    super::seconds(text).map(Duration::from_secs_f64)
+    super::events::time(text).map(Duration::from_secs)
 }

@@ -14,8 +14,10 @@ pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<Ex
     let place = remote::member(client, &options.machine)
         .await
         .context("Unable to cordon")?;
+    let before = client.machine(&place.id).await;
+    let before = before.context("Unable to cordon")?;
     let cordon = Cordon {
-        reason: options.reason.clone(),
+        reason: reason(&options.reason, before.cordon),
         drain: None,
     };
     client
@@ -37,4 +39,12 @@ pub(crate) async fn end(client: &Client, options: &Uncordon) -> anyhow::Result<E
         .context("Unable to uncordon")?;
     output::say(&format!("Machine {} may take units", place.legend()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why, as it is said now, or else as it was said before.
+pub(super) fn reason(given: &str, before: Option<Cordon>) -> String {
+    match (given, before) {
+        ("", Some(before)) => before.reason,
+        (given, _) => given.to_owned(),
+    }
 }

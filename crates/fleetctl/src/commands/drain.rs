@@ -8,6 +8,7 @@ use anyhow::Context;
 use fleet::v2::{Cordon, UnitStatus};
 use tokio::time::{Instant, interval};
 
+use super::cordon::reason;
 use super::exit_code;
 use super::moves::still_up;
 use crate::args::Drain;
@@ -26,14 +27,15 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
         .context("Unable to drain")?;
     // asked first: some may be gone as soon as the order is given
     let before = client.machine(&place.id).await.context("Unable to drain")?;
-    order(client, &place, options, options.max).await?;
+    let reason = reason(&options.reason, before.cordon);
+    order(client, &place, &reason, options.max).await?;
     if options.no_block {
         output::say(&format!("Triggered machine {} drain", place.legend()));
         return Ok(ExitCode::SUCCESS);
     }
     let left = match before.units.is_empty() {
         true => Left::default(),
-        false => wait(client, &place, options, before.units)
+        false => wait(client, &place, options, &reason, before.units)
             .await
             .context("Error waiting for units")?,
     };
@@ -50,9 +52,9 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
     Ok(exit_code(drained))
 }
 
-async fn order(client: &Client, place: &Place, options: &Drain, max: u32) -> anyhow::Result<()> {
+async fn order(client: &Client, place: &Place, reason: &str, max: u32) -> anyhow::Result<()> {
     let cordon = Cordon {
-        reason: options.reason.clone(),
+        reason: reason.to_owned(),
         drain: Some(max),
     };
     client
@@ -75,6 +77,7 @@ async fn wait(
     client: &Client,
     place: &Place,
     options: &Drain,
+    reason: &str,
     units: Vec<String>,
 ) -> anyhow::Result<Left> {
     let mut left: BTreeSet<String> = units.iter().cloned().collect();
@@ -98,7 +101,7 @@ async fn wait(
             _ = clock.tick() => {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     output::warn("The deadline is over: all that is left is moved at once.");
-                    order(client, place, options, u32::MAX).await?;
+                    order(client, place, reason, u32::MAX).await?;
                     deadline = None;
                 }
                 let staying = client.machine(&place.id).await?.staying;

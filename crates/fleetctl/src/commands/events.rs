@@ -43,7 +43,7 @@ pub(crate) async fn run(client: &Client, options: &Options) -> anyhow::Result<Ex
     let failed = "Error retrieving events";
     if !options.follow {
         let events = client.events(&query).await.context(failed)?;
-        if events.is_empty() {
+        if events.is_empty() && options.lines != "0" {
             output::warn(&nothing(options));
         }
         printer.print(&events);

@@ -27,7 +27,7 @@ fn unit() -> UnitName {
 fn told(states: &[(&str, &str)]) -> Vec<String> {
     let mut teller = Teller::default();
     let mut hear = |(text, problem): &(&str, &str)| {
-        let entry = teller.hear(&unit(), state(text, problem).as_ref(), Duration::ZERO)?;
+        let entry = teller.hear(&unit(), state(text, problem).as_ref(), None, Duration::ZERO)?;
         Some(format!("{} {}", entry.what, entry.reason))
     };
     states.iter().filter_map(&mut hear).collect()
@@ -169,7 +169,10 @@ fn what_is_found_is_no_news() {
     let running = state("active running launched", "");
     teller.know(&unit(), running.as_ref());
     assert_eq!(teller.up(), 1);
-    assert_eq!(teller.hear(&unit(), running.as_ref(), Duration::ZERO), None);
+    assert_eq!(
+        teller.hear(&unit(), running.as_ref(), None, Duration::ZERO),
+        None
+    );
 }
 
 #[test]
@@ -180,12 +183,24 @@ fn a_unit_that_never_rests_is_told_of_now_and_then() {
     for second in 0..=PAUSE.as_secs() {
         let text = if second % 2 == 0 { up } else { down };
         let now = Duration::from_secs(1_000_000 + second);
-        let entry = teller.hear(&unit(), state(text, "").as_ref(), now);
+        let entry = teller.hear(&unit(), state(text, "").as_ref(), None, now);
         reasons.extend(entry.map(|entry| entry.reason));
     }
     assert_eq!(reasons.len(), BURST as usize + 1);
     assert_eq!(
         reasons.last().unwrap(),
         "active (running); 590 events before it were not kept"
+    );
+}
+
+#[test]
+fn a_reason_that_is_known_is_told_in_the_place_of_systemds_words() {
+    let mut teller = Teller::default();
+    let mut hear = |text, why| teller.hear(&unit(), state(text, "").as_ref(), why, Duration::ZERO);
+    hear("active running launched", None).unwrap();
+    let ended = hear("inactive dead launched", Some("its lease has ended")).unwrap();
+    assert_eq!(
+        (ended.what, ended.reason.as_str()),
+        (What::Ended, "its lease has ended")
     );
 }

@@ -29,6 +29,8 @@ struct Known {
     phase: Phase,
     launched: bool,
     problem: String,
+    /// It was told why it is as it is.
+    explained: bool,
     allowance: Allowance,
 }
 
@@ -68,6 +70,7 @@ impl Teller {
         let known = self.units.entry(unit.clone()).or_default();
         let news = known.news(state, why);
         known.take(state);
+        known.explained = why.is_some();
         let told = news.and_then(|(what, reason)| {
             let reason = known.allowance.spend(reason, now)?;
             Some(Entry::of(what).unit(unit).because(reason))
@@ -112,6 +115,8 @@ impl Known {
             (_, Phase::Ended) => Some(What::Ended),
             (_, Phase::Failed) => Some(What::Failed),
             (Phase::Up, _) if !by_order => Some(What::Ended),
+            // it has been taken down by then, and is about to be started again
+            (Phase::Ended, Phase::Loaded) if self.explained => None,
             (Phase::Up | Phase::Ended | Phase::Failed, Phase::Loaded) if by_order => {
                 Some(What::Stopped)
             }

@@ -203,4 +203,10 @@ fn a_reason_that_is_known_is_told_in_the_place_of_systemds_words() {
         (ended.what, ended.reason.as_str()),
         (What::Ended, "its lease has ended")
     );
+    // to be started again it is taken for loaded
+    assert_eq!(hear("inactive dead loaded", None), None);
+    assert_eq!(
+        hear("active running launched", None).unwrap().what,
+        What::Started
+    );
 }

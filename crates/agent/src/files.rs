@@ -6,7 +6,8 @@
 //! earlier one, the file is taken for that and replaced again.
 //!
 //! A *mark* in a directory that a reboot empties says that systemd was asked to start the unit since the machine
-//! booted, so that a new fleetd does not run a finished or failed unit again.
+//! booted, so that a new fleetd does not run a finished or failed unit again; and whether it was asked to stop the unit
+//! since, so that one which goes down by order while no fleetd is there has not come to its end by itself.
 
 mod fenced;
 
@@ -55,6 +56,8 @@ pub struct Found {
     pub hash: Option<Hash>,
     /// Whether systemd was asked to start the unit since the machine booted.
     pub launched: bool,
+    /// Whether it was asked to stop it after that.
+    pub stopping: bool,
 }
 
 /// What went wrong with a unit's file.
@@ -95,6 +98,8 @@ impl FileError {
 
 /// The name under which a file is written before it takes its place; systemd takes no notice of it.
 const ASIDE: &str = ".fleet-unit.new";
+/// What stands in a mark once systemd is about to be asked to stop the unit.
+const STOPPING: &str = "stopping\n";
 
 impl UnitFiles {
     /// Makes the directories where they are missing.
@@ -176,6 +181,15 @@ impl UnitFiles {
         fs::write(&path, "").or_else(failed("writing mark", &path))
     }
 
+    /// Notes that systemd is about to be asked to stop the unit, if it was asked to start it.
+    pub fn mark_stopping(&self, name: &UnitName) -> Result<(), FileError> {
+        let path = self.mark_of(name);
+        if !path.exists() {
+            return Ok(());
+        }
+        fs::write(&path, STOPPING).or_else(failed("writing mark", &path))
+    }
+
     /// Notes that the unit was stopped.
     pub fn unmark(&self, name: &UnitName) -> Result<(), FileError> {
         remove(&self.mark_of(name))
@@ -188,9 +202,14 @@ impl UnitFiles {
             tracing::warn!(path = %path.display(), "a record that cannot be read; leaving it alone");
             return None;
         };
-        let launched = self.mark_of(&name).exists();
-        let hash = self.hash(&name, recorded, launched);
-        Some((name, Found { hash, launched }))
+        let mark = self.mark_of(&name);
+        let launched = mark.exists();
+        let found = Found {
+            hash: self.hash(&name, recorded, launched),
+            launched,
+            stopping: fs::read(&mark).is_ok_and(|text| text == STOPPING.as_bytes()),
+        };
+        Some((name, found))
     }
 
     /// Which file is there. One that somebody edited counts as what we wrote while its unit has been started:
@@ -304,7 +323,8 @@ mod tests {
             found[&web],
             Found {
                 hash: Some(text.hash()),
-                launched: true
+                launched: true,
+                stopping: false,
             }
         );
         assert_eq!(
@@ -368,7 +388,8 @@ mod tests {
             at.files.scan().unwrap()[&web],
             Found {
                 hash: None,
-                launched: false
+                launched: false,
+                stopping: false,
             }
         );
         at.files.write(&web, &text).unwrap();

@@ -69,6 +69,7 @@ impl From<Found> for Local {
         Local {
             file: found.hash,
             launched: found.launched,
+            stop_ordered: found.stopping,
             ..Local::default()
         }
     }

@@ -12,7 +12,7 @@ use unitfile::UnitName;
 
 use crate::Agent;
 use crate::batch::Prepared;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::systemd::{Job, JobResult, Status, Systemd, SystemdError};
 
 /// What the loop hears from the orders that it gave.
@@ -39,6 +39,12 @@ pub(crate) async fn stop<S: Systemd>(
     names: Vec<UnitName>,
     mut report: impl FnMut(UnitName, Result<Status, Failure>),
 ) {
+    for name in &names {
+        // should this process not see the end of it, the next one shall know whose doing it was
+        if let Err(error) = agent.files.mark_stopping(name) {
+            tracing::warn!(unit = %name, error = %chain(&error), "a mark is not written");
+        }
+    }
     let (triggers, others): (Vec<_>, Vec<_>) = names.into_iter().partition(is_trigger);
     let queued = join_all(triggers.iter().map(|name| agent.systemd.stop(name))).await;
     let triggers = triggers.into_iter().zip(queued);

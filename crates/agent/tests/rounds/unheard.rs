@@ -43,3 +43,18 @@ async fn a_stop_whose_end_is_not_heard_of_is_told_in_the_end() {
     let state = on.until("slow.service", stopped).await;
     assert_eq!(state.problem, "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_down_by_order_while_no_agent_is_there_is_started_when_it_is_wanted_again() {
+    let mut on = World::at_work().await;
+    on.launch(&[("slow.service", SLOW_TO_STOP)]).await;
+    on.until_running("slow.service").await;
+    on.load(&[("slow.service", SLOW_TO_STOP)]).await;
+    on.until_active("slow.service", "deactivating").await;
+    on.end_agent().await;
+    on.launch(&[("slow.service", SLOW_TO_STOP)]).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(on.systemd.processes().is_empty());
+    on.restart_agent().await;
+    on.until_up("slow.service").await;
+}

@@ -7,7 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::link::Way;
+/// The two ways of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Requests,
+    Answers,
+}
 
 /// Both ends of a connection, with all that is under way. Clones are handles of the same one.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ mod connection;
 mod entropy;
 mod faults;
 mod gate;
+mod held;
 mod host;
 mod ledger;
 mod link;

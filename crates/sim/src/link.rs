@@ -16,7 +16,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _};
 
 use crate::Chance;
-use crate::connection::Connection;
+use crate::connection::{Connection, Way};
 
 /// A connection that is held up for so long breaks: [`registry::Options`] asks a silent server after ten seconds whether
 /// it is there, and gives it two to answer.
@@ -38,13 +38,6 @@ pub(crate) struct Weather {
     pub(crate) flaky: f64,
     /// How often all connections were broken.
     resets: u64,
-}
-
-/// The two ways of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    Requests,
-    Answers,
 }
 
 impl Weather {

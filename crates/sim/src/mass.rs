@@ -1,49 +1,18 @@
 //! Most machines vanish at once: whatever the reason is, none of their units is moved, and all is as it was when they
 //! are back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use fleet::{Cluster, MachineId};
+use fleet::MachineId;
 use tokio::time::{Instant, sleep};
-use unitfile::UnitName;
 
 use crate::faults::{Fault, Kind};
-use crate::units;
+use crate::held::Held;
 use crate::world::World;
 
 /// How machines vanish together.
 const WAYS: [Kind; 4] = [Kind::Cut, Kind::PowerLoss, Kind::Kill, Kind::Freeze];
-
-/// Where units are that must stay there.
-#[derive(Debug, Default)]
-pub(crate) struct Held(BTreeMap<UnitName, MachineId>);
-
-impl Held {
-    /// The units of some machines. Global ones move nowhere.
-    fn of(cluster: &Cluster, machines: &[MachineId]) -> Held {
-        let rows = machines
-            .iter()
-            .filter_map(|machine| Some((machine, cluster.schedule.get(machine)?)));
-        let units = rows.flat_map(|(machine, rows)| {
-            let single = rows.keys().filter(|unit| !units::is_global(unit.as_str()));
-            single.map(|unit| (unit.clone(), machine.clone()))
-        });
-        Held(units.collect())
-    }
-
-    /// One that has been moved.
-    pub(crate) fn moved(&self, cluster: &Cluster) -> Option<String> {
-        let (unit, machine) = self.0.iter().find(|(unit, machine)| {
-            let rows = cluster.schedule.get(*machine);
-            rows.is_none_or(|rows| !rows.contains_key(*unit))
-        })?;
-        Some(format!(
-            "{unit} was taken from {machine}, which vanished with most others"
-        ))
-    }
-}
 
 impl World {
     /// More than half of the machines, two at least, vanish from a cluster in which all is well, and come back when all of

@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::Chance;
 use crate::faults::Fault;
+use crate::held::Held;
 use crate::host::{Host, PREFIX, REQUEST_TIMEOUT};
 use crate::ledger::Ledger;
 use crate::link::Link;
-use crate::mass::Held;
 use crate::trace::Trace;
 use crate::units;
 use crate::wishes::{Answer, Order, Request, Wishes};

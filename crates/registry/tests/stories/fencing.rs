@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleet::fence::Vigil;
 use fleet::schedule::{Change, Reason};
 use registry::{Claiming, Expected, MemberError};
+use unitfile::Hash;
 
 use crate::sample::{TTL, assign, file, id, join, launched, lead, machine, unit, write};
 use crate::server::{PREFIX, Server};
@@ -39,14 +40,7 @@ async fn a_unit_is_claimed_by_one_machine_at_a_time(server: Server) {
     );
     assert_eq!(one.claims().await.unwrap()[&db], first);
 
-    let moves = Change::Move {
-        unit: db.clone(),
-        from: id("m1"),
-        to: id("m2"),
-        assignment: launched(hash),
-        reason: Reason::NotWanted,
-    };
-    leader.commit(&[moves]).await.unwrap();
+    leader.commit(&[moved(hash)]).await.unwrap();
     let waits = two.claim(&db, &launched(hash), STOP).await.unwrap();
     assert_eq!(waits, Claiming::HeldBy(id("m1")));
     // not theirs to give back
@@ -181,17 +175,21 @@ async fn a_claim_that_makes_no_sense_keeps_everybody_away_but_its_maker(server: 
     assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
 
     server.put("fence/db.service", "!").await;
-    let moves = Change::Move {
-        unit: db.clone(),
-        from: id("m1"),
-        to: id("m2"),
-        assignment: launched(hash),
-        reason: Reason::NotWanted,
-    };
-    leader.commit(&[moves]).await.unwrap();
+    leader.commit(&[moved(hash)]).await.unwrap();
     let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
     assert_eq!(claim, garbage);
     one.release(&db).await.unwrap();
     let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
     assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
+}
+
+/// The unit of these stories goes from one machine to the other.
+fn moved(hash: Hash) -> Change {
+    Change::Move {
+        unit: unit("db.service"),
+        from: id("m1"),
+        to: id("m2"),
+        assignment: launched(hash),
+        reason: Reason::NotWanted,
+    }
 }

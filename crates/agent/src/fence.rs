@@ -125,11 +125,7 @@ impl<S: Systemd> Agent<S> {
         let membership = self.fence.membership().ok_or_else(lost)?;
         self.fence.lock().leaving.remove(name);
         let stop = grace(membership.ttl, stop);
-        let claimed = match again {
-            true => membership.claim_again(name, assignment, stop).await,
-            false => membership.claim(name, assignment, stop).await,
-        };
-        match claimed {
+        match membership.claim(name, assignment, stop, again).await {
             Ok(Claiming::Held(token)) => {
                 self.fence.lock().held.insert(name.clone());
                 Ok(token)

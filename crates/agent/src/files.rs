@@ -177,17 +177,15 @@ impl UnitFiles {
 
     /// Notes that systemd was asked to start the unit.
     pub fn mark(&self, name: &UnitName) -> Result<(), FileError> {
-        let path = self.mark_of(name);
-        fs::write(&path, "").or_else(failed("writing mark", &path))
+        self.put_mark(name, "")
     }
 
     /// Notes that systemd is about to be asked to stop the unit, if it was asked to start it.
     pub fn mark_stopping(&self, name: &UnitName) -> Result<(), FileError> {
-        let path = self.mark_of(name);
-        if !path.exists() {
-            return Ok(());
+        match self.mark_of(name).exists() {
+            true => self.put_mark(name, STOPPING),
+            false => Ok(()),
         }
-        fs::write(&path, STOPPING).or_else(failed("writing mark", &path))
     }
 
     /// Notes that the unit was stopped.
@@ -247,6 +245,11 @@ impl UnitFiles {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| fs::rename(&aside, path));
         written.or_else(failed("writing", path))
+    }
+
+    fn put_mark(&self, name: &UnitName, text: &str) -> Result<(), FileError> {
+        let path = self.mark_of(name);
+        fs::write(&path, text).or_else(failed("writing mark", &path))
     }
 
     fn record(&self, name: &UnitName) -> PathBuf {

@@ -91,15 +91,12 @@ impl<S: Systemd> Rounds<S> {
         loop {
             let begun = Instant::now();
             self.act();
-            self.rest(begun.elapsed() * REST).await;
+            let rest = begun.elapsed() * REST;
+            // timers tell no less
+            if rest >= Duration::from_millis(1) {
+                sleep(rest).await;
+            }
             while !self.wait().await {}
-        }
-    }
-
-    /// Lets events gather for so long, unless that is less than a timer can tell.
-    async fn rest(&self, pause: Duration) {
-        if pause >= Duration::from_millis(1) {
-            sleep(pause).await;
         }
     }
 
@@ -390,8 +387,8 @@ impl<S: Systemd> Rounds<S> {
         let assignment = self.schedule.assigned.get(name);
         let local = self.units.get(name);
         let state = local.and_then(|local| local.state(assignment));
-        let lapsed = || self.agent.fence.has_lapsed(name) && !local.is_some_and(Local::is_up);
-        let why = lapsed().then_some(LAPSED);
+        let lapsed = !local.is_some_and(Local::is_up) && self.agent.fence.has_lapsed(name);
+        let why = lapsed.then_some(LAPSED);
         self.agent.outbox.put(name, state, why);
     }
 

@@ -50,21 +50,15 @@ impl Registry {
 
 /// What is told of an order.
 fn order(machine: &MachineId, cordon: Option<&Cordon>) -> Entry {
-    let what = match cordon {
-        None => What::Uncordoned,
-        Some(Cordon { drain: None, .. }) => What::Cordoned,
-        Some(Cordon { drain: Some(_), .. }) => What::Drains,
+    let entry = |what| Entry::of(what).on(machine);
+    let Some(Cordon { reason, drain }) = cordon else {
+        return entry(What::Uncordoned);
     };
-    let reason = cordon.map_or("", |cordon| cordon.reason.as_str());
-    let reason = match cordon.and_then(|cordon| cordon.drain) {
-        None => reason.to_owned(),
-        Some(max) => [pace(max).as_str(), reason]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(": "),
-    };
-    Entry::of(what).on(machine).because(reason)
+    match drain.map(pace) {
+        None => entry(What::Cordoned).because(reason),
+        Some(pace) if reason.is_empty() => entry(What::Drains).because(pace),
+        Some(pace) => entry(What::Drains).because(format!("{pace}: {reason}")),
+    }
 }
 
 fn pace(max: u32) -> String {

@@ -30,7 +30,8 @@ pub enum Claiming {
 
 impl Membership {
     /// Claims a unit that is on our schedule as `assignment` says, and that will be down `stop` after the end of our lease at the
-    /// latest. What this boot has claimed already stays as it is.
+    /// latest. What this boot has claimed already stays as it is. `again` says that the unit runs here because this boot has claimed it:
+    /// should that claim make no sense by now, it is written anew.
     ///
     /// # Errors
     /// [`MemberError::NotMember`] if the machine is none any more.
@@ -39,30 +40,7 @@ impl Membership {
         unit: &UnitName,
         assignment: &Assignment,
         stop: Duration,
-    ) -> Result<Claiming, MemberError> {
-        self.claim_over(unit, assignment, stop, false).await
-    }
-
-    /// The same for a unit that runs here because this boot has claimed it: should that claim make no sense by now, it is written
-    /// anew.
-    ///
-    /// # Errors
-    /// Those of [`Membership::claim`].
-    pub async fn claim_again(
-        &self,
-        unit: &UnitName,
-        assignment: &Assignment,
-        stop: Duration,
-    ) -> Result<Claiming, MemberError> {
-        self.claim_over(unit, assignment, stop, true).await
-    }
-
-    async fn claim_over(
-        &self,
-        unit: &UnitName,
-        assignment: &Assignment,
-        stop: Duration,
-        garbage: bool,
+        again: bool,
     ) -> Result<Claiming, MemberError> {
         let mut seen = 0;
         loop {
@@ -77,7 +55,7 @@ impl Membership {
                 (Some(claim), _) if claim.machine != self.machine.id => {
                     return Ok(Claiming::HeldBy(claim.machine));
                 }
-                (None, Some(_)) if !garbage => return Ok(Claiming::Garbage(key)),
+                (None, Some(_)) if !again => return Ok(Claiming::Garbage(key)),
                 // of an earlier boot, or garbage in the place of our own
                 (_, Some(record)) if seen != record.mod_revision() => seen = record.mod_revision(),
                 _ if !self.is_registered(&found) => {

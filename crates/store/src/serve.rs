@@ -1,4 +1,4 @@
-//! Servers on listeners, and the way in from the same process.
+//! Servers on listeners, and the ways in from the same process.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -73,8 +73,8 @@ impl Store {
     /// The store itself, as an etcd client calls it. Whoever drops a call's future ends the call there. After the store
     /// has ended its calls fail.
     pub fn service(&self) -> Service {
-        let closing = self.node.closing.clone();
-        let routes = routes(Arc::clone(&self.node), closing.child_token());
+        let closing = self.node.closing.child_token();
+        let routes = routes(Arc::clone(&self.node), closing.clone());
         let answering = Absent.layer(routes.prepare());
         BoxCloneSyncService::new(tower::service_fn(move |request: Request<Body>| {
             let (answering, ended) = (answering.clone(), closing.is_cancelled());

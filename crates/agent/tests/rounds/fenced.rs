@@ -138,9 +138,9 @@ async fn a_claim_that_somebody_has_written_over_is_made_anew_by_who_runs_the_uni
     on.until_running("db.service").await;
     let before = on.systemd.processes();
     on.end_agent().await;
-    on.garble_claim("db.service").await;
+    let garbled = on.garble_claim("db.service").await;
     on.restart_agent().await;
-    on.until_claimed_anew("db.service").await;
+    on.until_claimed_after("db.service", garbled).await;
     assert_eq!(on.systemd.processes(), before);
     on.unassign(&["db.service"]).await;
     on.until_unclaimed("db.service").await;

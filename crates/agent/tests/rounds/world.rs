@@ -35,8 +35,6 @@ pub(crate) struct World {
     mirror: Mirror,
     work: Option<JoinHandle<()>>,
     store: Store,
-    /// The revision at which somebody wrote over a claim.
-    garbled: i64,
     _folder: tempfile::TempDir,
 }
 
@@ -70,7 +68,6 @@ impl World {
             registry,
             work: None,
             store,
-            garbled: 0,
             _folder: folder,
         }
     }
@@ -171,7 +168,10 @@ impl World {
         };
         self.registry.put_units(&[write]).await.unwrap();
         self.commit(vec![assign]).await;
-        let claim = member.claim(&unit(name), &assignment, TTL).await.unwrap();
+        let claim = member
+            .claim(&unit(name), &assignment, TTL, false)
+            .await
+            .unwrap();
         assert!(matches!(claim, Claiming::Held(_)));
         member
     }
@@ -224,24 +224,21 @@ impl World {
         membership.release(&unit(name)).await.unwrap();
     }
 
-    /// Somebody writes over the record of a unit's claim.
-    pub(crate) async fn garble_claim(&mut self, name: &str) {
+    /// Somebody writes over the record of a unit's claim; gives the revision of that.
+    pub(crate) async fn garble_claim(&self, name: &str) -> i64 {
         let written = self.client().await.put(claim_key(name), "!", None).await;
-        self.garbled = written.unwrap().header().unwrap().revision();
+        written.unwrap().header().unwrap().revision()
     }
 
     /// Somebody deletes the record of a unit's claim.
-    pub(crate) async fn delete_claim(&mut self, name: &str) {
+    pub(crate) async fn delete_claim(&self, name: &str) {
         let mut client = self.client().await;
         client.delete(claim_key(name), None).await.unwrap();
     }
 
-    /// Waits until a claim has been made that was written over.
-    pub(crate) async fn until_claimed_anew(&mut self, name: &str) {
-        while self
-            .claim(name)
-            .is_none_or(|(_, token)| token <= self.garbled)
-        {
+    /// Waits until a unit has been claimed later than at that revision.
+    pub(crate) async fn until_claimed_after(&mut self, name: &str, revision: i64) {
+        while self.claim(name).is_none_or(|(_, token)| token <= revision) {
             self.mirror.changed().await;
         }
     }

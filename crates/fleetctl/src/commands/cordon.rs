@@ -14,10 +14,9 @@ pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<Ex
     let place = remote::member(client, &options.machine)
         .await
         .context("Unable to cordon")?;
-    let before = client.machine(&place.id).await;
-    let before = before.context("Unable to cordon")?;
+    let cordons = client.cordons().await.context("Unable to cordon")?;
     let cordon = Cordon {
-        reason: reason(&options.reason, before.cordon),
+        reason: reason(&options.reason, cordons.get(&place.id)),
         drain: None,
     };
     client
@@ -42,9 +41,9 @@ pub(crate) async fn end(client: &Client, options: &Uncordon) -> anyhow::Result<E
 }
 
 /// Why, as it is said now, or else as it was said before.
-pub(super) fn reason(given: &str, before: Option<Cordon>) -> String {
+pub(super) fn reason(given: &str, before: Option<&Cordon>) -> String {
     match (given, before) {
-        ("", Some(before)) => before.reason,
+        ("", Some(before)) => before.reason.clone(),
         (given, _) => given.to_owned(),
     }
 }

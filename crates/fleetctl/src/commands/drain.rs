@@ -27,7 +27,7 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
         .context("Unable to drain")?;
     // asked first: some may be gone as soon as the order is given
     let before = client.machine(&place.id).await.context("Unable to drain")?;
-    let reason = reason(&options.reason, before.cordon);
+    let reason = reason(&options.reason, before.cordon.as_ref());
     order(client, &place, &reason, options.max).await?;
     if options.no_block {
         output::say(&format!("Triggered machine {} drain", place.legend()));

@@ -30,24 +30,27 @@ async fn a_unit_is_claimed_by_one_machine_at_a_time(server: Server) {
         .commit(&[assign("db.service", "m1", hash)])
         .await
         .unwrap();
-    let Claiming::Held(first) = one.claim(&db, &launched(hash), STOP).await.unwrap() else {
+    let Claiming::Held(first) = one.claim(&db, &launched(hash), STOP, false).await.unwrap() else {
         panic!("it is ours");
     };
     // as after a restart of fleetd
     assert_eq!(
-        one.claim(&db, &launched(hash), STOP).await.unwrap(),
+        one.claim(&db, &launched(hash), STOP, false).await.unwrap(),
         Claiming::Held(first)
     );
     assert_eq!(one.claims().await.unwrap()[&db], first);
 
     leader.commit(&[moved(hash)]).await.unwrap();
-    let waits = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    let waits = two.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert_eq!(waits, Claiming::HeldBy(id("m1")));
     // not theirs to give back
     two.release(&db).await.unwrap();
-    assert_eq!(two.claim(&db, &launched(hash), STOP).await.unwrap(), waits);
+    assert_eq!(
+        two.claim(&db, &launched(hash), STOP, false).await.unwrap(),
+        waits
+    );
     one.release(&db).await.unwrap();
-    let Claiming::Held(second) = two.claim(&db, &launched(hash), STOP).await.unwrap() else {
+    let Claiming::Held(second) = two.claim(&db, &launched(hash), STOP, false).await.unwrap() else {
         panic!("nobody has it");
     };
     assert!(second > first);
@@ -57,7 +60,7 @@ async fn a_unit_that_is_not_on_the_schedule_is_not_claimed(server: Server) {
     let registry = server.registry().await;
     let one = join(&registry, "m1").await;
     let (db, hash) = (unit("db.service"), file("db").hash());
-    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    let claim = one.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert_eq!(claim, Claiming::NotOurs);
     registry
         .put_units(&[write("db.service", &file("db"), Expected::Absent)])
@@ -68,10 +71,12 @@ async fn a_unit_that_is_not_on_the_schedule_is_not_claimed(server: Server) {
         .commit(&[assign("db.service", "m1", file("other").hash())])
         .await
         .unwrap();
-    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    let claim = one.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert_eq!(claim, Claiming::NotOurs, "another file is");
     one.leave().await.unwrap();
-    let claim = one.claim(&db, &launched(file("other").hash()), STOP).await;
+    let claim = one
+        .claim(&db, &launched(file("other").hash()), STOP, false)
+        .await;
     assert!(matches!(claim, Err(MemberError::NotMember(_))), "{claim:?}");
 }
 
@@ -84,11 +89,14 @@ async fn a_claim_of_an_earlier_boot_is_taken_over(server: Server) {
         .commit(&[assign("db.service", "m1", hash)])
         .await
         .unwrap();
-    let before = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    let before = one.claim(&db, &launched(hash), STOP, false).await.unwrap();
     one.leave().await.unwrap();
     let booted = registry.join(&machine("m1", "boot-2"), TTL).await.unwrap();
     assert!(booted.claims().await.unwrap().is_empty());
-    let after = booted.claim(&db, &launched(hash), STOP).await.unwrap();
+    let after = booted
+        .claim(&db, &launched(hash), STOP, false)
+        .await
+        .unwrap();
     let (Claiming::Held(before), Claiming::Held(after)) = (before, after) else {
         panic!("both are ours");
     };
@@ -104,7 +112,7 @@ async fn a_claim_lapses_when_its_machine_is_gone_for_long_enough(server: Server)
         .commit(&[assign("db.service", "m2", hash)])
         .await
         .unwrap();
-    two.claim(&db, &launched(hash), STOP).await.unwrap();
+    two.claim(&db, &launched(hash), STOP, false).await.unwrap();
     let mut mirror = registry.mirror().await;
     let mut vigil = Vigil::default();
     let start = Duration::from_secs(1000);
@@ -140,7 +148,7 @@ async fn a_machine_that_came_back_keeps_its_claim(server: Server) {
         .commit(&[assign("db.service", "m2", hash)])
         .await
         .unwrap();
-    two.claim(&db, &launched(hash), STOP).await.unwrap();
+    two.claim(&db, &launched(hash), STOP, false).await.unwrap();
     two.leave().await.unwrap();
     let picture = registry.mirror().await.cluster().clone();
     let mut vigil = Vigil::default();
@@ -162,24 +170,24 @@ async fn a_claim_that_makes_no_sense_keeps_everybody_away_but_its_maker(server: 
     let (db, hash) = (unit("db.service"), file("db").hash());
     let assigned = assign("db.service", "m1", hash);
     leader.commit(&[assigned]).await.unwrap();
-    one.claim(&db, &launched(hash), STOP).await.unwrap();
+    one.claim(&db, &launched(hash), STOP, false).await.unwrap();
     let garbage = Claiming::Garbage(format!("{PREFIX}fence/db.service"));
 
     server.put("fence/db.service", "!").await;
-    let claim = one.claim(&db, &launched(hash), STOP).await.unwrap();
+    let claim = one.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert_eq!(
         claim, garbage,
         "who has not run it cannot tell whose it was"
     );
-    let claim = one.claim_again(&db, &launched(hash), STOP).await.unwrap();
+    let claim = one.claim(&db, &launched(hash), STOP, true).await.unwrap();
     assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
 
     server.put("fence/db.service", "!").await;
     leader.commit(&[moved(hash)]).await.unwrap();
-    let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    let claim = two.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert_eq!(claim, garbage);
     one.release(&db).await.unwrap();
-    let claim = two.claim(&db, &launched(hash), STOP).await.unwrap();
+    let claim = two.claim(&db, &launched(hash), STOP, false).await.unwrap();
     assert!(matches!(claim, Claiming::Held(_)), "{claim:?}");
 }
 

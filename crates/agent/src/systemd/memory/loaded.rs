@@ -1,8 +1,9 @@
 //! Unit files as systemd has read them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fleet::Requirements;
 use unitfile::{UnitFile, UnitName};
@@ -52,14 +53,14 @@ fn named(file: &UnitFile, option: &str) -> Vec<UnitName> {
 /// Reads files, and takes them apart when they are not what they were.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    known: Mutex<BTreeMap<UnitName, Arc<Loaded>>>,
+    known: RefCell<BTreeMap<UnitName, Arc<Loaded>>>,
 }
 
 impl Reader {
     /// A unit's file as it is now; none if there is none.
     pub(super) fn read(&self, name: &UnitName, path: &Path) -> Option<Arc<Loaded>> {
         let text = std::fs::read_to_string(path).ok()?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.borrow_mut();
         match known.get(name) {
             Some(loaded) if loaded.text == text => Some(Arc::clone(loaded)),
             _ => {

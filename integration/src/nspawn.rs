@@ -119,8 +119,12 @@ impl Booting {
         loop {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => return Ok(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+                // interrupted is who was stopped and goes on, even where no signal has a handler (signal(7))
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) =>
                 {
                     self.check_alive()?
                 }

@@ -5,6 +5,7 @@
 
 mod chance;
 mod fault;
+mod interrupt;
 mod judge;
 mod play;
 mod probe;
@@ -16,12 +17,13 @@ mod witness;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use integration::{Backing, Cluster, Fleet, Lab};
 
 use crate::{build, deps};
 use fault::{Fault, Faults};
+use interrupt::Interrupt;
 use play::{Played, Stage};
 use report::Report;
 use settle::settle;
@@ -47,8 +49,8 @@ pub(crate) struct Options {
     pub(crate) etcd: bool,
 }
 
-/// Builds fleet, boots machines, plays faults on them, reports, and takes the machines down. The lab's guard does that
-/// also when this process is interrupted.
+/// Builds fleet, boots machines, plays faults on them, reports, and takes the machines down. Interrupted, it reports what it has
+/// seen so far; interrupted again it leaves at once, and the lab's guard takes the machines down.
 ///
 /// # Errors
 /// Something is not as promised, or could not be built, booted or done.
@@ -70,9 +72,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         backing,
         units: &units,
     };
+    let interrupt = Interrupt::watch()?;
     let mut run = Run::begin(stage)?;
-    run.play(seed, Duration::from_secs(60 * options.minutes))?;
-    run.end(seed)
+    run.play(seed, Duration::from_secs(60 * options.minutes), &interrupt);
+    run.end(seed)?;
+    ensure!(!interrupt.came(), "interrupted before the time was up");
+    Ok(())
 }
 
 fn seed_of_the_hour() -> Result<u64> {
@@ -101,18 +106,26 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Plays until the time is up, or the cluster does not come to rest: what is seen after that tells nothing.
-    fn play(&mut self, seed: u64, time: Duration) -> Result<()> {
+    /// Plays until the time is up, somebody interrupts, or the cluster does not come to rest: what is seen after that tells
+    /// nothing.
+    fn play(&mut self, seed: u64, time: Duration, interrupt: &Interrupt) {
         for fault in Faults::new(seed, MACHINES) {
-            if self.start.elapsed() >= time {
+            if self.start.elapsed() >= time || interrupt.came() {
                 break;
             }
-            if let Err(error) = self.one(&fault) {
-                self.violated(&fault, vec![format!("{error:#}")]);
-                break;
+            match self.one(&fault) {
+                Ok(()) => {}
+                // so were the programs that were under way
+                Err(_) if interrupt.came() => {
+                    println!("           {fault}: interrupted, and not judged");
+                    break;
+                }
+                Err(error) => {
+                    self.violated(&fault, vec![format!("{error:#}")]);
+                    break;
+                }
             }
         }
-        Ok(())
     }
 
     fn one(&mut self, fault: &Fault) -> Result<()> {

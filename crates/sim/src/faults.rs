@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Metadata,
     /// Nobody reaches the store.
     StoreAway,
+    /// The store is killed, and started again on what it has written.
+    StoreKilled,
     /// The store forgets the past.
     Compact,
     /// Somebody deletes the leader's record.
@@ -51,7 +53,7 @@ pub(crate) enum Kind {
     SetClock,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Cut,
     Kind::CutRequests,
     Kind::CutAnswers,
@@ -65,6 +67,7 @@ const KINDS: [Kind; 16] = [
     Kind::SystemdAway,
     Kind::Metadata,
     Kind::StoreAway,
+    Kind::StoreKilled,
     Kind::Compact,
     Kind::Depose,
     Kind::SetClock,
@@ -80,7 +83,7 @@ impl Kind {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::StoreAway | Kind::Compact | Kind::Depose | Kind::SetClock => {
+            Kind::StoreAway | Kind::StoreKilled | Kind::Compact | Kind::Depose | Kind::SetClock => {
                 write!(f, "{:?}", self.kind)
             }
             kind => write!(f, "{kind:?} on {}", self.machine),
@@ -107,7 +110,7 @@ impl Fault {
     pub(crate) fn strikes(&self, machine: &MachineId) -> bool {
         match self.kind {
             Kind::Compact | Kind::Depose | Kind::SetClock | Kind::Metadata => false,
-            Kind::StoreAway => true,
+            Kind::StoreAway | Kind::StoreKilled => true,
             _ => self.machine == *machine,
         }
     }

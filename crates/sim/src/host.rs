@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent::Directories;
-use agent::systemd::{Memory, Process};
+use agent::systemd::{Memory, Process, Run};
 use anyhow::{Context as _, Result};
 use fleet::{Machine, MachineId};
 use fleetd::config::Config;
@@ -34,9 +34,13 @@ pub(crate) struct Host {
     /// Whether fleetd is started again where it does not run.
     kept_up: bool,
     ttl: Duration,
+    /// How long a second by the machine's clock is, in seconds.
+    second: f64,
     boots: u32,
     disk: PathBuf,
     systemd: Gate,
+    /// Runs that ended with the machine's power.
+    lost: Vec<Run>,
     fleetd: Option<Program>,
 }
 
@@ -49,10 +53,18 @@ struct Program {
 
 impl Host {
     /// A machine that has just booted and runs no fleetd yet.
-    pub(crate) fn boot(id: MachineId, link: Link, ttl: Duration, folder: &Path) -> Host {
+    pub(crate) fn boot(
+        id: MachineId,
+        link: Link,
+        ttl: Duration,
+        second: f64,
+        folder: &Path,
+    ) -> Host {
         let disk = folder.join(id.as_str());
         Host {
-            systemd: Gate::new(Memory::boot(&disk.join("units"))),
+            systemd: Gate::new(Memory::boot(&disk.join("units")).with_second(second)),
+            second,
+            lost: Vec::new(),
             id,
             link,
             metadata: BTreeMap::new(),
@@ -114,7 +126,10 @@ impl Host {
         std::mem::replace(&mut self.link, link).change(|weather| weather.no_requests = true);
         self.stop(Farewell::Stay).await;
         self.boots += 1;
-        self.systemd = Gate::new(Memory::boot(&self.directories().units));
+        self.systemd().lose_power();
+        self.lost.extend(self.systemd().take_ended());
+        let booted = Memory::boot(&self.directories().units);
+        self.systemd = Gate::new(booted.with_second(self.second));
         let Directories {
             marks,
             runtime_units,
@@ -163,6 +178,13 @@ impl Host {
     /// What runs here.
     pub(crate) fn processes(&self) -> BTreeMap<UnitName, Process> {
         self.systemd().processes()
+    }
+
+    /// The runs that have ended here since this was asked last.
+    pub(crate) fn take_ended(&mut self) -> Vec<Run> {
+        let mut ended = std::mem::take(&mut self.lost);
+        ended.append(&mut self.systemd().take_ended());
+        ended
     }
 
     fn directories(&self) -> Directories {

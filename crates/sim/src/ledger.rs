@@ -37,12 +37,11 @@ struct Rows {
 impl Ledger {
     /// Begins to observe an empty store.
     pub(crate) async fn open(client: Client, trace: Trace) -> anyhow::Result<Ledger> {
-        let options = WatchOptions::new().with_prefix().with_start_revision(1);
-        let stream = client.watch_client().watch(PREFIX, Some(options)).await?;
         let ledger = Ledger {
             rows: Arc::default(),
         };
-        tokio::spawn(ledger.clone().observe(stream, trace));
+        let stream = ledger.watch(&client).await?;
+        tokio::spawn(ledger.clone().observe(client, stream, trace));
         Ok(ledger)
     }
 
@@ -63,14 +62,27 @@ impl Ledger {
         machines.and_then(|machines| machines.get(machine.as_str())) == Some(row)
     }
 
-    async fn observe(self, mut stream: WatchStream, trace: Trace) {
-        while let Ok(Some(response)) = stream.message().await {
-            let events = response.events();
-            for of_one_revision in events.chunk_by(|a, b| revision(a) == revision(b)) {
-                self.take(of_one_revision, &trace);
+    /// What comes after all that has been seen.
+    async fn watch(&self, client: &Client) -> Result<WatchStream, etcd_client::Error> {
+        let next = self.revision() + 1;
+        let options = WatchOptions::new().with_prefix().with_start_revision(next);
+        client.watch_client().watch(PREFIX, Some(options)).await
+    }
+
+    async fn observe(self, client: Client, mut stream: WatchStream, trace: Trace) {
+        loop {
+            while let Ok(Some(response)) = stream.message().await {
+                let events = response.events();
+                for of_one_revision in events.chunk_by(|a, b| revision(a) == revision(b)) {
+                    self.take(of_one_revision, &trace);
+                }
             }
+            trace.tell("the observer waits for the store");
+            stream = match self.watch(&client).await {
+                Ok(stream) => stream,
+                Err(error) => return trace.violation(format_args!("nobody observes: {error}")),
+            };
         }
-        trace.tell("the observer sees no more");
     }
 
     /// Takes what one transaction wrote, and judges the outcome.

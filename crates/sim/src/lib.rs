@@ -6,8 +6,9 @@
 //! A seed repeats a run exactly, to the last record: see [`entropy`] for where chance comes from. It takes:
 //! a process of its own ([`one`] says why); one thread, whose randomness is the seed's; a runtime of that thread alone, with its own time; the
 //! agent writing its files on that thread ([`agent`] does so on a runtime of one thread); and no sockets. What is
-//! not simulated: raft among several stores, the store's disk, clocks of different rates, and a frozen
-//! fleetd keeps its timers (what it does by them is held back until it goes on).
+//! not simulated: raft among several stores, the store's disk (what it has written outlives it in memory), the clocks of the fleetds, which
+//! all run as the store's does (those of the machines' systemds do not), and a frozen fleetd keeps its timers (what it does by them is held back until
+//! it goes on).
 
 mod chance;
 mod connection;
@@ -22,6 +23,7 @@ pub mod many;
 mod mass;
 pub mod one;
 mod run;
+mod server;
 mod settled;
 mod strike;
 mod trace;

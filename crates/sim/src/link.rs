@@ -17,6 +17,7 @@ use tower::{BoxError, ServiceExt as _};
 
 use crate::Chance;
 use crate::connection::{Connection, Way};
+use crate::server::Server;
 
 /// A connection that is held up for so long breaks: [`registry::Options`] asks a silent server after ten seconds whether
 /// it is there, and gives it two to answer.
@@ -57,15 +58,15 @@ impl Weather {
 /// The network between one machine and the store. Clones are handles of the same one.
 #[derive(Clone)]
 pub(crate) struct Link {
-    store: Service,
+    server: Server,
     weather: Arc<watch::Sender<Weather>>,
     chance: Arc<Mutex<Chance>>,
 }
 
 impl Link {
-    pub(crate) fn new(store: Service, chance: Chance) -> Link {
+    pub(crate) fn new(server: Server, chance: Chance) -> Link {
         Link {
-            store,
+            server,
             weather: Arc::default(),
             chance: Arc::new(Mutex::new(chance)),
         }
@@ -91,34 +92,42 @@ impl Link {
                     let connected = timeout(patience, link.connected(&kept)).await;
                     let connection =
                         connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-                    link.call(connection, request).await
+                    link.call(connection?, request).await
                 }
             },
         )))
     }
 
     /// The connection that there is, or else a new one.
-    async fn connected(&self, kept: &Mutex<Option<Connection>>) -> Connection {
+    async fn connected(&self, kept: &Mutex<Option<Connection>>) -> io::Result<Connection> {
         let whole = |kept: &Option<Connection>| kept.clone().filter(Connection::is_whole);
         if let Some(connection) = whole(&lock(kept)) {
-            return connection;
+            return Ok(connection);
         }
         self.wait(|weather| !weather.holds_any()).await;
         let mut kept = lock(kept);
         // somebody else may have waited for the same
-        let connection = whole(&kept).unwrap_or_else(|| self.connect());
-        kept.insert(connection).clone()
+        let connection = whole(&kept).map_or_else(|| self.connect(), Ok)?;
+        Ok(kept.insert(connection).clone())
     }
 
-    fn connect(&self) -> Connection {
+    fn connect(&self) -> io::Result<Connection> {
+        self.service()?;
         let resets = self.weather.borrow().resets;
         let link = self.clone();
-        Connection::open(async move {
+        Ok(Connection::open(async move {
             tokio::select! {
                 () = link.wait(|weather| weather.resets != resets) => {}
                 () = link.held_up() => {}
+                () = link.server.killed() => {}
             }
-        })
+        }))
+    }
+
+    /// Who answers at the other end.
+    fn service(&self) -> io::Result<Service> {
+        let service = self.server.service();
+        service.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
     /// Waits until something has been held up for longer than a client puts up with.
@@ -153,7 +162,7 @@ impl Link {
         request: Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
         let request = request.map(|body| self.passing(connection, Way::Requests, body));
-        let answer = self.store.clone().oneshot(request).await?;
+        let answer = self.service()?.oneshot(request).await?;
         self.pass(connection, Way::Answers).await?;
         Ok(answer.map(|body| self.passing(connection, Way::Answers, body)))
     }

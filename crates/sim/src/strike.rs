@@ -20,6 +20,11 @@ impl Fault {
                 each_link(world, |weather| cut(weather, true));
                 Ok(())
             }
+            Kind::StoreKilled => {
+                world.server.kill().await;
+                Ok(())
+            }
+            Kind::Compact | Kind::Depose if !world.server.runs() => Ok(()),
             Kind::Compact => compact(world).await,
             Kind::Depose => depose(world).await,
             Kind::SetClock => {
@@ -41,9 +46,13 @@ impl Fault {
     /// Ends it.
     pub(crate) async fn heal(&self, world: &mut World) -> Result<()> {
         let reset = world.chance.happens(0.5);
-        if self.kind == Kind::StoreAway {
-            each_link(world, |weather| cut(weather, false));
-            return Ok(());
+        match self.kind {
+            Kind::StoreAway => {
+                each_link(world, |weather| cut(weather, false));
+                return Ok(());
+            }
+            Kind::StoreKilled => return world.server.restart().await,
+            _ => {}
         }
         let host = self.host(world)?;
         match self.kind {

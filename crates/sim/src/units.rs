@@ -31,6 +31,8 @@ pub(crate) fn file(name: &UnitName, version: u64) -> UnitFile {
     let (kind, fleet) = kind(name.as_str());
     let slow = match kind {
         "slow" | "smooth" => "ExecStartPre=/bin/sleep 3\nExecStop=/bin/sleep 4\n",
+        // systemd lets the command and two signals have five seconds each
+        "fenced" if version == 2 => "ExecStop=/bin/sleep 14.9\nTimeoutStopSec=5\n",
         "fenced" => "ExecStop=/bin/sleep 4\nTimeoutStopSec=5\n",
         _ => "",
     };

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agent::systemd::Process;
+use agent::systemd::{Process, Run};
 use fleet::MachineId;
+use tokio::time::Instant;
 use unitfile::{UnitFile, UnitName};
 
 use crate::host::Host;
@@ -29,19 +30,53 @@ pub(crate) fn running(hosts: &BTreeMap<MachineId, Host>) -> Running {
         .collect()
 }
 
-/// A fenced unit that runs on two machines.
-pub(crate) fn twice(running: &Running) -> Option<String> {
-    let mut first: BTreeMap<&UnitName, &MachineId> = BTreeMap::new();
+/// A fenced unit that has run on two machines at a time since the last look, for however short a time: what runs, and what has ended
+/// since.
+pub(crate) fn twice(hosts: &mut BTreeMap<MachineId, Host>, running: &Running) -> Option<String> {
+    let mut runs: Vec<(&MachineId, Run)> = Vec::new();
+    let now = Instant::now();
     for (machine, units) in running {
-        for unit in units.keys().filter(|unit| units::is_fenced(unit.as_str())) {
-            if let Some(other) = first.insert(unit, machine) {
-                return Some(format!(
-                    "{unit} is fenced, and runs on {other} and on {machine}"
-                ));
-            }
-        }
+        runs.extend(units.iter().map(|(unit, process)| {
+            let (unit, process) = (unit.clone(), *process);
+            let ended = now;
+            let run = Run {
+                unit,
+                process,
+                ended,
+            };
+            (machine, run)
+        }));
     }
-    None
+    for (machine, host) in hosts {
+        runs.extend(host.take_ended().into_iter().map(|run| (&*machine, run)));
+    }
+    runs.retain(|(_, run)| units::is_fenced(run.unit.as_str()));
+    runs.iter().enumerate().find_map(|(nth, (machine, run))| {
+        let others = runs.iter().skip(nth + 1);
+        let mut others = others.filter(|(other, _)| other != machine);
+        let (other, beside) = others.find(|(_, other)| overlap(run, other))?;
+        Some(format!(
+            "{} is fenced, and ran on {machine} {} and on {other} {}",
+            run.unit,
+            times(run),
+            times(beside)
+        ))
+    })
+}
+
+/// Whether two runs are of the same unit and at the same time.
+fn overlap(one: &Run, other: &Run) -> bool {
+    let begins_within = |one: &Run, other: &Run| {
+        let begun = one.process.begun;
+        begun.is_some_and(|begun| begun < other.ended)
+    };
+    one.unit == other.unit && begins_within(one, other) && begins_within(other, one)
+}
+
+fn times(run: &Run) -> String {
+    let ago = |at: Instant| format!("{:.3} s ago", at.elapsed().as_secs_f64());
+    let begun = run.process.begun.map_or("some time ago".to_owned(), ago);
+    format!("from {begun} to {}", ago(run.ended))
 }
 
 impl Witness {
@@ -103,4 +138,34 @@ fn is_as_wanted(host: &Host, unit: &UnitName, row: &Row) -> bool {
     let text = host.systemd().running_text(unit).unwrap_or_default();
     let file = UnitFile::parse(text.as_bytes()).unwrap_or_default();
     row.value == format!("{{\"hash\":\"{}\",\"desired\":\"launched\"}}", file.hash())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn run(unit: &str, start: Instant, begun: u64, ended: u64) -> Run {
+        let at = |seconds| start + Duration::from_secs(seconds);
+        Run {
+            unit: UnitName::parse(unit).unwrap(),
+            process: Process {
+                number: 1,
+                begun: Some(at(begun)),
+            },
+            ended: at(ended),
+        }
+    }
+
+    #[test]
+    fn runs_that_share_a_moment_are_seen_however_short_it_is() {
+        let start = Instant::now();
+        let db = |begun, ended| run("db.service", start, begun, ended);
+        assert!(overlap(&db(0, 5), &db(4, 9)));
+        assert!(overlap(&db(4, 9), &db(0, 5)));
+        assert!(overlap(&db(0, 9), &db(4, 5)));
+        assert!(!overlap(&db(0, 5), &db(5, 9)));
+        assert!(!overlap(&db(5, 9), &db(0, 5)));
+        assert!(!overlap(&db(0, 5), &run("web.service", start, 4, 9)));
+    }
 }

@@ -28,6 +28,7 @@ mod state;
 mod watch;
 
 pub use error::Error;
+pub use log::MemoryLog;
 pub use serve::Service;
 
 use std::path::PathBuf;
@@ -101,21 +102,36 @@ impl Store {
         .await
     }
 
-    /// A store that is forgotten with the process: for tests. It needs a tokio runtime, and works
-    /// under its paused clock.
+    /// A store that is forgotten when it ends: for tests. It needs a tokio runtime, and works under its paused clock.
     ///
     /// # Errors
     /// None that are known: there is no disk to fail.
     pub async fn in_memory() -> Result<Self, Error> {
-        let name = "memory".to_owned();
-        let identity = new_identity();
+        Self::start_in_memory(new_identity(), Log::None, Recovered::genesis()).await
+    }
+
+    /// A store that keeps a log in memory, with all that an earlier one has acknowledged there: for tests of restarts. Leases have
+    /// their full time to live again.
+    ///
+    /// # Errors
+    /// None that are known, as long as only one store at a time is on the log.
+    pub async fn on(log: &MemoryLog) -> Result<Self, Error> {
+        let recovered = log.recover();
+        Self::start_in_memory(log.identity(), Log::Memory(log.clone()), recovered).await
+    }
+
+    async fn start_in_memory(
+        identity: Identity,
+        log: Log,
+        recovered: Recovered,
+    ) -> Result<Self, Error> {
         let member = Member {
             identity,
-            name,
+            name: "memory".to_owned(),
             client_urls: Vec::new(),
             file: None,
         };
-        Self::start(member, Log::Memory, Recovered::genesis(), State::default()).await
+        Self::start(member, log, recovered, State::default()).await
     }
 
     /// Stops the store: streams end, what is queued is refused, the file is brought up to date and

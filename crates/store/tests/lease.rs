@@ -8,7 +8,7 @@ use etcd_client::{
     Channel, Client, Error, EventType, LeaseGrantOptions, LeaseTimeToLiveOptions, PutOptions,
     WatchOptions,
 };
-use store::Store;
+use store::{MemoryLog, Store};
 use tokio::time::{Instant, sleep};
 
 async fn client() -> Client {
@@ -74,6 +74,29 @@ async fn a_lease_that_is_kept_alive_stays() {
     assert_eq!(client.get("a", None).await.unwrap().count(), 0);
     keeper.keep_alive().await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().ttl(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_on_the_log_of_another_knows_all_of_it_and_gives_leases_their_full_time() {
+    let log = MemoryLog::new();
+    let store = Store::on(&log).await.unwrap();
+    let connect = |store: &Store| Client::from_channel(Channel::Tonic(store.channel()), None);
+    let mut client = connect(&store).await.unwrap();
+    let lease = grant(&mut client, 10).await;
+    put(&mut client, "a", lease).await;
+    client.put("b", "y", None).await.unwrap();
+    client.delete("b", None).await.unwrap();
+    sleep(Duration::from_secs(8)).await;
+    store.close().await.unwrap();
+    assert!(client.get("a", None).await.is_err());
+
+    let mut client = connect(&Store::on(&log).await.unwrap()).await.unwrap();
+    sleep(Duration::from_secs(8)).await;
+    let there = client.get("a", None).await.unwrap();
+    assert_eq!(there.header().unwrap().revision(), 4);
+    assert_eq!(there.kvs()[0].lease(), lease);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(client.get("a", None).await.unwrap().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ pub use dbus::{Dbus, OwnJob};
 pub use job::{Job, JobResult};
 pub use lease::LEASE_TARGET;
 pub use link::Bus;
-pub use memory::{Memory, Process};
+pub use memory::{Memory, Process, Run};
 
 /// The orders that the agent gives to systemd. Calls may be made side by side; systemd takes them in
 /// the order in which they were first polled.

@@ -2,10 +2,12 @@
 
 mod disk;
 mod file;
+mod memory;
 mod rows;
 mod tables;
 
 pub(crate) use disk::Disk;
+pub use memory::MemoryLog;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +19,11 @@ use crate::{Error, proto::storepb::Progress};
 /// What went wrong beneath the log.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A durable log, or one that is forgotten with the process.
+/// A durable log, one that is forgotten with the process, or none.
 #[derive(Clone)]
 pub(crate) enum Log {
-    Memory,
+    None,
+    Memory(MemoryLog),
     Disk(Arc<Disk>),
 }
 
@@ -43,10 +46,14 @@ pub(crate) struct Checkpoint {
 impl Log {
     /// Makes a batch durable. The disk is waited for on a thread of its own, not on the runtime's.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), Error> {
-        let Self::Disk(disk) = self else {
-            return Ok(());
+        let disk = match self {
+            Self::None => return Ok(()),
+            Self::Memory(log) => {
+                batch.save.into_iter().for_each(|save| log.keep(save));
+                return Ok(());
+            }
+            Self::Disk(disk) => Arc::clone(disk),
         };
-        let disk = Arc::clone(disk);
         let write = tokio::task::spawn_blocking(move || disk.commit(&batch));
         write
             .await
@@ -56,7 +63,7 @@ impl Log {
     /// Where the file is, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Memory => None,
+            Self::None | Self::Memory(_) => None,
             Self::Disk(disk) => Some(disk.path()),
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Machine {
     pub(super) linked: Vec<PathBuf>,
     /// When fenced units are stopped.
     pub(super) armed: Option<Instant>,
+    /// The runs that have ended since somebody asked.
+    pub(super) ended: Vec<Run>,
     units: BTreeMap<UnitName, Unit>,
     reader: Reader,
     turns: u64,
@@ -54,6 +56,17 @@ pub struct Process {
     pub begun: Option<Instant>,
 }
 
+/// A run that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Of which unit.
+    pub unit: UnitName,
+    /// What it ran as.
+    pub process: Process,
+    /// When it ended.
+    pub ended: Instant,
+}
+
 /// A unit that began to move, its turn, and when that ends.
 pub(super) type Begun = (UnitName, u64, Option<Duration>);
 
@@ -66,6 +79,7 @@ impl Machine {
             links: BTreeSet::new(),
             linked: Vec::new(),
             armed: None,
+            ended: Vec::new(),
             units: BTreeMap::new(),
             reader: Reader::default(),
             turns: 0,
@@ -132,6 +146,7 @@ impl Machine {
         let (state, result) = unit.destination();
         (unit.active, unit.sub) = state;
         tell(unit.job.drain(..), &result);
+        self.note_end(name);
         self.forget_unused();
         let waiting = self.units.iter().filter(|(_, unit)| unit.waiting);
         let waiting: Vec<UnitName> = waiting.map(|(name, _)| name.clone()).collect();
@@ -141,6 +156,14 @@ impl Machine {
     pub(super) fn crash(&mut self, name: &UnitName) {
         if let Some(unit) = self.units.get_mut(name) {
             (unit.active, unit.sub) = ("failed", "failed");
+            self.note_end(name);
+        }
+    }
+
+    /// All that runs ends now.
+    pub(super) fn lose_power(&mut self) {
+        for name in self.processes().into_keys() {
+            self.crash(&name);
         }
     }
 
@@ -332,6 +355,16 @@ impl Machine {
 
     fn is_up(&self, name: &UnitName) -> bool {
         self.units.get(name).is_some_and(Unit::is_up)
+    }
+
+    /// Notes that a run is over, if the unit is down.
+    fn note_end(&mut self, name: &UnitName) {
+        let down = self.units.get(name).filter(|unit| !unit.is_up());
+        self.ended.extend(down.map(|unit| Run {
+            unit: name.clone(),
+            process: unit.process,
+            ended: Instant::now(),
+        }));
     }
 
     fn next_turn(&mut self) -> u64 {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unitfile::UnitName;
 
-pub use self::machine::Process;
 use self::machine::{Begun, Machine};
+pub use self::machine::{Process, Run};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
 mod loaded;
@@ -25,6 +25,8 @@ mod play;
 pub struct Memory {
     machine: Arc<Mutex<Machine>>,
     changes: Arc<Changes>,
+    /// How long a second by this machine's clock is, in seconds.
+    second: f64,
 }
 
 impl Memory {
@@ -33,7 +35,14 @@ impl Memory {
         Memory {
             machine: Arc::new(Mutex::new(Machine::new(directory))),
             changes: Arc::default(),
+            second: 1.0,
         }
+    }
+
+    /// The same with a clock that is off: a second by it takes so many seconds.
+    #[must_use]
+    pub fn with_second(self, second: f64) -> Memory {
+        Memory { second, ..self }
     }
 
     /// Every order that was carried out, in order, such as `start web.service` or `reload`.
@@ -76,6 +85,16 @@ impl Memory {
         self.changes.note(name.clone());
     }
 
+    /// The machine loses its power: all that runs has ended.
+    pub fn lose_power(&self) {
+        self.machine().lose_power();
+    }
+
+    /// The runs that have ended since this was asked last.
+    pub fn take_ended(&self) -> Vec<Run> {
+        std::mem::take(&mut self.machine().ended)
+    }
+
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +128,7 @@ impl Memory {
     fn end_later(&self, name: &UnitName, turn: u64, after: Option<Duration>) {
         let (this, name) = (self.clone(), name.clone());
         let Some(after) = after else { return };
+        let after = after.mul_f64(self.second);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let begun = this.machine().end_turn(&name, turn);
@@ -210,8 +230,10 @@ impl Systemd for Memory {
     async fn arm(&self, until: Instant) -> Answered<bool> {
         let before = self.reach("arm")?.armed.replace(until);
         let this = self.clone();
+        let left = until.saturating_duration_since(Instant::now());
+        let left = left.mul_f64(self.second);
         tokio::spawn(async move {
-            tokio::time::sleep_until(until).await;
+            tokio::time::sleep(left).await;
             this.lease_ends(until);
         });
         Ok(before.is_none())

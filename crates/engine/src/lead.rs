@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
 use fleet::fence::Vigil;
-use fleet::history::Account;
+use fleet::history::{Account, Entry, Notices};
 use fleet::schedule::{Plan, Planner, Terms};
 use fleet::{Cluster, MachineId};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use unitfile::UnitName;
 
 use crate::clock::Clock;
 use crate::trim::Trimmer;
@@ -50,6 +51,7 @@ pub(crate) async fn lead(
     let mut touched = Touched::Everything;
     let mut silent = BTreeSet::new();
     let mut vigil = Vigil::default();
+    let mut notices = Notices::default();
     let clock = Clock::start();
     let mut tick = interval(options.reconcile_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,6 +72,8 @@ pub(crate) async fn lead(
             Ok(meanwhile) => touched = meanwhile,
             Err(end) => return end,
         }
+        let why = |unit: &UnitName| planner.why_waiting(unit);
+        tell(leadership, notices.news(mirror.cluster(), &plan, why)).await;
         trimmer.written(mirror.events());
         lapse(&mut vigil, leadership, mirror.cluster(), clock.now()).await;
         if !touched.is_empty() {
@@ -82,6 +86,13 @@ pub(crate) async fn lead(
             () = sleep(LISTEN), if !silent.is_empty() => {}
             _ = tick.tick() => {}
         }
+    }
+}
+
+/// Tells of what is so although nothing has been changed.
+async fn tell(leadership: &Leadership, news: Vec<Entry>) {
+    if let Err(error) = leadership.tell_of(news).await {
+        tracing::warn!(%error, "events are lost");
     }
 }
 

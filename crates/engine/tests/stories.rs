@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::{Options, Status};
+use fleet::history::{Entry, What};
 use fleet::{Cluster, DesiredState, Machine, MachineId, UnitState};
 use registry::{Expected, MemberError, Membership, Mirror, Registry, Table, UnitWrite};
 use tokio::sync::watch;
@@ -48,6 +49,10 @@ async fn a_unit_that_fits_nowhere_waits_until_it_does() {
     let store = Server::start().await;
     let registry = store.registry().await;
     let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
+    // whoever waits before that is no news
+    engine
+        .until("the first plan", |status| status.plans > 0)
+        .await;
     let picky =
         UnitFile::parse(b"[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineID=m2\n").unwrap();
     put(&registry, "picky.service", &picky).await;
@@ -56,6 +61,12 @@ async fn a_unit_that_fits_nowhere_waits_until_it_does() {
             *status.waiting == [unit("picky.service")]
         })
         .await;
+    let waits = soon("it to be told", until_told(&registry, What::Waits)).await;
+    assert_eq!(waits.unit, Some(unit("picky.service")));
+    assert_eq!(
+        waits.reason,
+        "no machine fits: 1 machine is not MachineID=m2"
+    );
 
     join(&registry, "m2").await;
     let mut mirror = registry.mirror().await;
@@ -388,6 +399,18 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(30), future).await {
         Ok(value) => value,
         Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// The first event of that kind.
+async fn until_told(registry: &Registry, what: What) -> Entry {
+    let mut told = registry.events_after(0);
+    loop {
+        let records = told.next().await;
+        let mut entries = records.into_iter().flat_map(|record| record.entries);
+        if let Some(found) = entries.find(|entry| entry.what == what) {
+            return found;
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What has happened and why, for people: the entries behind `fleetctl events`.
 //!
-//! The leader tells what its plan changes ([`Account`]), an agent how its units fare ([`Teller`]); [`counted`] keeps
+//! The leader tells what its plan changes ([`Account`]) and what it leaves as it is ([`Notices`]), an agent how its units fare ([`Teller`]); [`counted`] keeps
 //! a batch small. Nobody acts on an entry.
 
 mod count;
+mod notices;
 mod plan;
 mod teller;
 mod what;
@@ -15,6 +16,7 @@ use unitfile::UnitName;
 use crate::MachineId;
 
 pub use count::{MANY, counted};
+pub use notices::Notices;
 pub use plan::Account;
 pub use teller::Teller;
 pub use what::{What, WhatError};

@@ -9,6 +9,7 @@ mod story;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use fleet::history::Notices;
 use story::agent::Agent;
 use story::cluster::Situation;
 
@@ -23,8 +24,8 @@ fn plans() {
 #[test]
 fn events() {
     play("events", || {
-        let mut situation = Situation::default();
-        move |line: &str| story::events::line(&mut situation, line)
+        let (mut situation, mut notices) = (Situation::default(), Notices::default());
+        move |line: &str| story::events::line(&mut situation, &mut notices, line)
     });
 }
 

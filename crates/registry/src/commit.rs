@@ -81,6 +81,23 @@ impl Leadership {
         self.collect(changes, revision).await
     }
 
+    /// Tells of what no change makes happen; of a great many by number only.
+    ///
+    /// # Errors
+    /// etcd cannot be asked. Who does not lead any more tells nothing.
+    pub async fn tell_of(&self, told: Vec<Entry>) -> Result<(), Error> {
+        let in_full = told.len() <= MANY;
+        let Some(op) = self.tell(told, in_full) else {
+            return Ok(());
+        };
+        let txn = Txn::new().when([self.still_leads()]).and_then([op]);
+        self.registry
+            .etcd
+            .txn("telling of events", txn)
+            .await
+            .map(drop)
+    }
+
     /// Writes one batch; the revision of it, if it was not empty.
     async fn write(&mut self, batch: Batch) -> Result<Option<i64>, CommitError> {
         if batch.ops.is_empty() {

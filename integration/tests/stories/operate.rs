@@ -54,7 +54,7 @@ stories! {
         cluster.fleetctl(&format!("drain {m2} --no-block"))?;
         cluster.fleetctl(&format!("uncordon {m2}"))?;
         let told = cluster.fleetctl(&format!("events {m2} --lines all"))?;
-        for order in ["drains", "uncordoned"] {
+        for order in ["drains", "drained", "uncordoned"] {
             ensure!(told.contains(order), "{order}: {told}");
         }
         ensure!(told.contains("2 at a time: new disk") && told.contains("one by one: new disk"), "{told}");

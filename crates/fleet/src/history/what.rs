@@ -28,6 +28,8 @@ pub enum What {
     Braked,
     /// Units wait for lost machines no more.
     Released,
+    /// The units of a machine that was to be drained have left it.
+    Drained,
     /// A machine leads the cluster from now on.
     Leading,
     /// A unit is up. By its machine's agent, as all that follows.
@@ -38,7 +40,7 @@ pub enum What {
     Stopped,
     /// A unit has failed, or an order to it.
     Failed,
-    /// A unit is to be started, and others must be done with it first.
+    /// A unit is to be started, and others must be done with it first; by the leader: no machine may take it.
     Waits,
     /// An agent has begun its work and found units that run.
     Adopted,
@@ -57,7 +59,7 @@ pub struct WhatError(String);
 
 impl What {
     /// All there are.
-    pub const ALL: [What; 21] = [
+    pub const ALL: [What; 22] = [
         What::Scheduled,
         What::Rescheduled,
         What::Moved,
@@ -69,6 +71,7 @@ impl What {
         What::MachineForgotten,
         What::Braked,
         What::Released,
+        What::Drained,
         What::Leading,
         What::Started,
         What::Ended,
@@ -95,6 +98,7 @@ impl What {
             What::MachineForgotten => "machine-forgotten",
             What::Braked => "braked",
             What::Released => "released",
+            What::Drained => "drained",
             What::Leading => "leading",
             What::Started => "started",
             What::Ended => "ended",

@@ -8,7 +8,7 @@ use unitfile::{Hash, UnitName};
 use super::absence::Absence;
 use super::draft::Draft;
 use super::units::Units;
-use super::{Change, Plan, Terms};
+use super::{Change, Plan, Terms, summary};
 use crate::cluster::{Subject, Touched};
 use crate::{Away, Cluster, MachineId};
 
@@ -33,6 +33,11 @@ impl Planner {
         self.draft.place();
         self.draft.drain(cluster);
         self.finish(cluster)
+    }
+
+    /// Why a unit that waited in the last plan fits nowhere, in a line.
+    pub fn why_waiting(&self, unit: &UnitName) -> String {
+        summary(&self.draft.refusals(unit), self.draft.hosts.live().count())
     }
 
     /// Takes in what is new, with every unit where it may stay.

@@ -13,7 +13,13 @@ use tower::util::BoxCloneSyncService;
 #[derive(Clone)]
 pub(crate) struct Server {
     log: MemoryLog,
-    running: Arc<watch::Sender<Option<Store>>>,
+    running: Arc<watch::Sender<Option<Running>>>,
+}
+
+struct Running {
+    store: Store,
+    /// The way in: made once, since it costs as much as many calls.
+    service: Service,
 }
 
 impl Server {
@@ -29,23 +35,26 @@ impl Server {
 
     /// Kills it, unless that was done: what it has been asked and not answered may have been carried out or not.
     pub(crate) async fn kill(&self) {
-        if let Some(store) = self.running.send_replace(None) {
+        if let Some(running) = self.running.send_replace(None) {
             // the log in memory does not fail
-            let _ = store.close().await;
+            let _ = running.store.close().await;
         }
     }
 
     /// Starts it again on its log, if it does not run.
     pub(crate) async fn restart(&self) -> Result<()> {
         if !self.runs() {
-            self.running.send_replace(Some(Store::on(&self.log).await?));
+            let store = Store::on(&self.log).await?;
+            let service = store.service();
+            self.running.send_replace(Some(Running { store, service }));
         }
         Ok(())
     }
 
     /// The store's own way in; none while it does not run.
     pub(crate) fn service(&self) -> Option<Service> {
-        self.running.borrow().as_ref().map(Store::service)
+        let running = self.running.borrow();
+        running.as_ref().map(|running| running.service.clone())
     }
 
     /// Whether it runs.
@@ -68,8 +77,8 @@ impl Server {
                 let mut running = server.running.subscribe();
                 async move {
                     let service = {
-                        let store = running.wait_for(Option::is_some).await?;
-                        store.as_ref().map(Store::service)
+                        let running = running.wait_for(Option::is_some).await?;
+                        running.as_ref().map(|running| running.service.clone())
                     };
                     let service = service.ok_or("the store does not run")?;
                     service.oneshot(request).await

@@ -107,7 +107,8 @@ impl Store {
     /// # Errors
     /// None that are known: there is no disk to fail.
     pub async fn in_memory() -> Result<Self, Error> {
-        Self::start_in_memory(new_identity(), Log::None, Recovered::genesis()).await
+        let member = in_memory(new_identity());
+        Self::start(member, Log::None, Recovered::genesis(), State::default()).await
     }
 
     /// A store that keeps a log in memory, with all that an earlier one has acknowledged there: for tests of restarts. Leases have
@@ -116,22 +117,9 @@ impl Store {
     /// # Errors
     /// None that are known, as long as only one store at a time is on the log.
     pub async fn on(log: &MemoryLog) -> Result<Self, Error> {
-        let recovered = log.recover();
-        Self::start_in_memory(log.identity(), Log::Memory(log.clone()), recovered).await
-    }
-
-    async fn start_in_memory(
-        identity: Identity,
-        log: Log,
-        recovered: Recovered,
-    ) -> Result<Self, Error> {
-        let member = Member {
-            identity,
-            name: "memory".to_owned(),
-            client_urls: Vec::new(),
-            file: None,
-        };
-        Self::start(member, log, recovered, State::default()).await
+        let (recovered, state) = log.recover();
+        let member = in_memory(log.identity());
+        Self::start(member, Log::Memory(log.clone()), recovered, state).await
     }
 
     /// Stops the store: streams end, what is queued is refused, the file is brought up to date and
@@ -180,6 +168,15 @@ async fn run(node: Arc<Node>, driver: Driver, end: latch::Sender<Option<End>>) {
     }
     node.closing.cancel();
     end.send_replace(Some(ended));
+}
+
+fn in_memory(identity: Identity) -> Member {
+    Member {
+        identity,
+        name: "memory".to_owned(),
+        client_urls: Vec::new(),
+        file: None,
+    }
 }
 
 /// The identity of a new cluster of one.

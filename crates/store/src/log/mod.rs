@@ -49,7 +49,7 @@ impl Log {
         let disk = match self {
             Self::None => return Ok(()),
             Self::Memory(log) => {
-                batch.save.into_iter().for_each(|save| log.keep(save));
+                log.commit(batch);
                 return Ok(());
             }
             Self::Disk(disk) => Arc::clone(disk),

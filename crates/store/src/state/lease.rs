@@ -16,13 +16,13 @@ const MIN_TTL: i64 = 2;
 const MAX_TTL: i64 = 9_000_000_000;
 
 /// All leases.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Leases {
     table: BTreeMap<i64, Lease>,
 }
 
 /// One lease.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lease {
     ttl: i64,
     keys: BTreeSet<Bytes>,

@@ -34,7 +34,7 @@ use mvcc::Mvcc;
 use write::Writer;
 
 /// All that the replicas agree on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     mvcc: Mvcc,
     leases: Leases,

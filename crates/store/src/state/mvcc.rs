@@ -13,7 +13,7 @@ use super::keyrange::KeyRange;
 use crate::proto::mvccpb::KeyValue;
 
 /// All keys with all versions that are still known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mvcc {
     revision: i64,
     compacted: i64,

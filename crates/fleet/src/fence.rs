@@ -96,7 +96,8 @@ pub fn stop_timeout(file: &UnitFile) -> Option<Duration> {
 
 /// How long after the end of a lease of `ttl` a unit that takes `stop` to stop is sure to be down.
 pub fn grace(ttl: Duration, stop: Duration) -> Duration {
-    stop + SLACK + (ttl + stop) * DRIFT / 100
+    let drift = ttl.saturating_add(stop) / 100 * DRIFT;
+    stop.saturating_add(SLACK).saturating_add(drift)
 }
 
 /// A leader's watch over the claims of machines that are gone. It counts from when it sees that a machine is gone, by its own
@@ -118,7 +119,7 @@ impl Vigil {
                 continue;
             };
             gone.insert(claim.machine.clone(), since);
-            let due = since + claim.stop;
+            let due = since.saturating_add(claim.stop);
             if due <= now {
                 lapsed.push((unit.clone(), claim.clone()));
             } else {
@@ -176,6 +177,14 @@ mod tests {
             time("TimeoutStopSec=5\nExecStop=/bin/a\nExecStopPost=/bin/b"),
             Ok(20)
         );
+    }
+
+    #[test]
+    fn drift_and_slack_come_on_top_of_a_stop_however_long_it_is() {
+        let seconds = Duration::from_secs;
+        let most = grace(seconds(30), seconds(70));
+        assert_eq!(most, seconds(73));
+        assert_eq!(grace(seconds(30), seconds(u64::MAX - 1)), Duration::MAX);
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Cordon {
     pub reason: String,
     /// Units leave the machine, so many at a time; none if they stay.
     pub drain: Option<u32>,
+    /// How long its units wait for it when it is away, whatever they ask for: it is to be rebooted.
+    pub grace: Duration,
 }
 
 /// The record `away/<id>`: a machine's lease has ended, or it has said that it leaves, and the leader has noticed. It goes when the

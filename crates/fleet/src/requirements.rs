@@ -15,11 +15,11 @@ use crate::Resources;
 pub use check::{Invalid, check};
 pub use demand::{Demand, WEIGHT};
 pub use expression::{Expression, ExpressionError};
-pub use options::parse_seconds;
 use options::{
     AVOID, AVOID_UNITS, CONSTRAINT, CPU_RESERVATION, FENCE, MAX_PER_MACHINE, MEMORY_RESERVATION,
     MOVE_DELAY, MOVE_ORDER, PREFER, RESCHEDULE_AFTER, SPREAD, STICKY,
 };
+pub use options::{parse_seconds, print_seconds};
 
 /// The section's name in a unit file.
 pub const SECTION: &str = "X-Fleet";

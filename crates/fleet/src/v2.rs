@@ -165,6 +165,12 @@ pub struct Obstacle {
     pub cure: String,
 }
 
+// serde hands it a reference
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// An operator's order to keep new units away from a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -175,6 +181,9 @@ pub struct Cordon {
     /// The units that are there leave, so many at a time; none if they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<u32>,
+    /// How long units wait for the machine when it is away, in seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grace: u64,
 }
 
 /// A machine that is away, or leaves.

@@ -110,6 +110,7 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "leaving m[a-d]",
         1 => "cordon m[a-d]",
         1 => "drain m[a-d] [1-9]",
+        1 => "grace m[a-d] [1-9]0",
         1 => "uncordon m[a-d]",
         1 => "runs-if-there m[a-d] (a|b|c|w@[123])\\.service",
         1 => "fails-if-there m[a-d] (a|b|c|w@[123])\\.service",

@@ -157,7 +157,7 @@ pub(crate) enum Command {
     WhatIf(WhatIf),
     /// Keep new units away from a machine; those that are there stay
     #[command(
-        after_help = "Global units do not heed it.\n\nExample:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'"
+        after_help = "Global units do not heed it. With --grace, units that are there are not moved when the machine is away, however it\nwent, until that time is over. What is not said again stays as it was ordered before; --grace 0 takes it back.\n\nExamples:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'\n  fleetctl cordon 113f16a7 --grace 10min --reason 'new kernel'"
     )]
     Cordon(Cordon),
     /// Let a machine take units again

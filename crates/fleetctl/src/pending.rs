@@ -117,7 +117,11 @@ impl Pending {
 
     /// It is decided in a moment.
     pub(crate) fn is_settling(&self) -> bool {
-        matches!(self.verdict, Verdict::Done | Verdict::Likely)
+        match self.verdict {
+            Verdict::Done | Verdict::Likely => true,
+            Verdict::Failed(_) => self.since.elapsed() < SETTLED_POLLED,
+            _ => false,
+        }
     }
 
     /// Where it is, for people.

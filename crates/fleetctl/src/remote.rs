@@ -1,5 +1,6 @@
 //! Commands on the machines that units are on: over SSH, or right here if that is this very machine.
 
+use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -80,6 +81,32 @@ pub(crate) async fn member(client: &Client, text: &str) -> anyhow::Result<Place>
         ),
         false => error,
     })
+}
+
+/// The same, or else a machine that is away or that an operator has ordered something about.
+///
+/// # Errors
+/// As [`member`].
+pub(crate) async fn known(client: &Client, text: &str) -> anyhow::Result<Place> {
+    match machine(client, text).await {
+        Err(error) if error.is::<NoSuchThing>() => {}
+        found => return found,
+    }
+    let start = text.strip_suffix("...").unwrap_or(text);
+    let away = client.away().await?.into_iter();
+    let mut ids: BTreeSet<String> = away.map(|machine| machine.machine_id).collect();
+    ids.extend(client.cordons().await?.into_keys());
+    ids.retain(|id| !start.is_empty() && id.starts_with(start));
+    match (ids.len(), ids.pop_first()) {
+        (1, Some(id)) => Ok(Place {
+            id,
+            address: String::new(),
+        }),
+        (0, _) => bail!(
+            "no machine, there or away, has an id that begins with {text:?}: \"fleetctl list-machines\" shows them"
+        ),
+        _ => bail!("found more than one machine"),
+    }
 }
 
 fn place(machine: &v1::Machine) -> Place {

@@ -141,6 +141,7 @@ pub(crate) fn print_cordon(cordon: &Cordon) -> Vec<u8> {
     print(&CordonRow {
         reason: cordon.reason.clone(),
         drain: cordon.drain,
+        grace: cordon.grace.as_secs(),
     })
 }
 
@@ -250,6 +251,9 @@ struct CordonRow {
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drain: Option<u32>,
+    /// In seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    grace: u64,
 }
 
 impl From<CordonRow> for Cordon {
@@ -257,6 +261,7 @@ impl From<CordonRow> for Cordon {
         Cordon {
             reason: row.reason,
             drain: row.drain,
+            grace: Duration::from_secs(row.grace),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use etcd_client::{Txn, TxnOp};
 use fleet::history::{Entry, What};
+use fleet::requirements::print_seconds;
 use fleet::{Cordon, MachineId};
 use unitfile::UnitName;
 
@@ -51,14 +52,20 @@ impl Registry {
 /// What is told of an order.
 fn order(machine: &MachineId, cordon: Option<&Cordon>) -> Entry {
     let entry = |what| Entry::of(what).on(machine);
-    let Some(Cordon { reason, drain }) = cordon else {
+    let Some(cordon) = cordon else {
         return entry(What::Uncordoned);
     };
-    match drain.map(pace) {
-        None => entry(What::Cordoned).because(reason),
-        Some(pace) if reason.is_empty() => entry(What::Drains).because(pace),
-        Some(pace) => entry(What::Drains).because(format!("{pace}: {reason}")),
-    }
+    let what = match cordon.drain {
+        None => What::Cordoned,
+        Some(_) => What::Drains,
+    };
+    let grace = print_seconds(cordon.grace.as_secs());
+    let grace = format!("its units wait {grace} for it when it is away");
+    let grace = (!cordon.grace.is_zero()).then_some(grace);
+    let terms: Vec<String> = cordon.drain.map(pace).into_iter().chain(grace).collect();
+    let reason = [terms.join(", "), cordon.reason.clone()];
+    let said: Vec<String> = reason.into_iter().filter(|text| !text.is_empty()).collect();
+    entry(what).because(said.join(": "))
 }
 
 fn pace(max: u32) -> String {

@@ -81,6 +81,32 @@ stories! {
         wait_elsewhere(cluster, "db.service", &home).map(drop)
     }
 
+    an_announced_reboot_moves_nothing(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        // the store may be on m1
+        cluster.start("db.service", &format!("{SLEEP}[X-Fleet]\nConstraint=name!=m1\n"))?;
+        ensure!(cluster.wait_active("db.service")? == "m2");
+        cluster.start("web.service", &format!("{SLEEP}[X-Fleet]\nMachineOf=db.service\n"))?;
+        cluster.start("free.service", &format!("{SLEEP}[X-Fleet]\nPrefer=name=m2\n"))?;
+        ensure!(cluster.wait_active("free.service")? == "m2");
+        let m2 = cluster.machine("m2")?.id().to_owned();
+        let said = cluster.fleetctl(&format!("cordon {} --grace 2min --reason 'new kernel'", &m2[..8]))?;
+        ensure!(said.contains("its units wait 2min for it when it is away"), "{said}");
+        let state = cluster.fleetctl("list-machines --fields=ip,state --no-legend")?;
+        ensure!(state.contains("10.99.0.12\tcordoned, with 2min of grace: new kernel"), "{state}");
+
+        // in good order, and without any
+        cluster.machine("m2")?.poweroff()?;
+        waits(cluster, "free.service", "(its machine's absence was announced)")?;
+        std::thread::sleep(TTL * 2);
+        cluster.machine("m2")?.boot()?;
+        ensure!(cluster.wait_active("free.service")? == "m2");
+        cluster.machine("m2")?.kill()?;
+        waits(cluster, "free.service", "(its machine's absence was announced)")?;
+        cluster.fleetctl(&format!("uncordon {}", &m2[..8]))?;
+        wait_elsewhere(cluster, "free.service", "m2").map(drop)
+    }
+
     units_reserve_memory(2)
     fn story(cluster: &mut Cluster) -> Result<()> {
         let kib = cluster.machine("m1")?.read(["sed", "-n", "s/^MemTotal: *\\([0-9]*\\) kB/\\1/p", "/proc/meminfo"])?;

@@ -224,3 +224,20 @@ pub fn parse_seconds(text: &str) -> Option<u64> {
     }
     (!text.trim().is_empty()).then_some(seconds)
 }
+
+/// So many seconds as [`parse_seconds`] reads them: `1h 30min`.
+pub fn print_seconds(seconds: u64) -> String {
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<String> = parts
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect();
+    match parts.is_empty() {
+        true => "0s".to_owned(),
+        false => parts.join(" "),
+    }
+}

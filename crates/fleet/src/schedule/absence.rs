@@ -42,6 +42,8 @@ impl Default for Terms {
 pub enum Hold {
     /// `MoveDelaySec=`: until then, since the Unix epoch.
     Until(Duration),
+    /// An operator has announced the absence: until then, since the Unix epoch.
+    Grace(Duration),
     /// `Sticky=`
     Sticky,
     /// Too many machines went at once; or they did, and it has until then, since the Unix epoch, to come back with the others.
@@ -85,6 +87,8 @@ pub(super) struct Absence {
     pub(super) away: Away,
     /// An operator has given it up.
     forgotten: bool,
+    /// An operator has announced that it will be away for so long.
+    grace: Duration,
 }
 
 impl Absence {
@@ -93,12 +97,16 @@ impl Absence {
             id: id.clone(),
             away,
             forgotten: cluster.forgotten.contains(id),
+            grace: cluster
+                .cordons
+                .get(id)
+                .map_or(Duration::ZERO, |cordon| cordon.grace),
         }
     }
 
     /// Whether nobody expected it.
     fn counts(&self) -> bool {
-        !self.forgotten && !self.away.announced
+        !self.forgotten && !self.away.announced && self.grace.is_zero()
     }
 
     /// Whether its units wait because it went with too many others.
@@ -121,12 +129,17 @@ impl Absence {
         if let Some(until) = self.away.until.filter(|until| now < *until) {
             return Some(Hold::Brake(Some(until)));
         }
-        let wanted = wanted?;
-        let until = self.away.since + Duration::from_secs(wanted.move_delay);
-        match wanted.sticky {
-            true => Some(Hold::Sticky),
-            false => (now < until).then_some(Hold::Until(until)),
+        if wanted.is_some_and(|wanted| wanted.sticky) {
+            return Some(Hold::Sticky);
         }
+        let delay = wanted.map_or(0, |wanted| wanted.move_delay);
+        let delay = Duration::from_secs(delay);
+        let end = self.away.since.saturating_add(delay.max(self.grace));
+        let hold = match self.grace > delay {
+            true => Hold::Grace(end),
+            false => Hold::Until(end),
+        };
+        (now < end).then_some(hold)
     }
 }
 

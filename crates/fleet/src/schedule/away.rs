@@ -46,7 +46,7 @@ impl Draft {
         let units = hosts.flat_map(|host| {
             let guests = self.hosts.get(host).guests.iter();
             guests.filter_map(move |&unit| match self.hold(unit, host)? {
-                Hold::Until(end) => Some(end),
+                Hold::Until(end) | Hold::Grace(end) => Some(end),
                 Hold::Brake(end) => end,
                 Hold::Sticky => None,
             })

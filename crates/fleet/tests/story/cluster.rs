@@ -98,6 +98,14 @@ impl Situation {
                     }),
                 );
             }
+            ["grace", machine, seconds] => {
+                let grace = Duration::from_secs(seconds.parse().unwrap());
+                let cordon = Cordon {
+                    grace,
+                    ..Cordon::default()
+                };
+                self.cordon(machine, Some(cordon));
+            }
             ["uncordon", machine] => self.cordon(machine, None),
             ["show"] => return self.show(),
             _ => panic!("no such line: {line}"),

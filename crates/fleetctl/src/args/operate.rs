@@ -17,6 +17,9 @@ pub(crate) struct Cordon {
         hide_default_value = true
     )]
     pub(crate) reason: String,
+    /// How long its units wait for it when it is away, such as 10min: it is to be rebooted
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
 }
 
 /// `uncordon`.

@@ -28,14 +28,20 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
     // asked first: some may be gone as soon as the order is given
     let before = client.machine(&place.id).await.context("Unable to drain")?;
     let reason = reason(&options.reason, before.cordon.as_ref());
-    order(client, &place, &reason, options.max).await?;
+    let grace = before.cordon.map_or(0, |cordon| cordon.grace);
+    let cordon = Cordon {
+        reason,
+        drain: Some(options.max),
+        grace,
+    };
+    order(client, &place, &cordon).await?;
     if options.no_block {
         output::say(&format!("Triggered machine {} drain", place.legend()));
         return Ok(ExitCode::SUCCESS);
     }
     let left = match before.units.is_empty() {
         true => Left::default(),
-        false => wait(client, &place, options, &reason, before.units)
+        false => wait(client, &place, options, &cordon, before.units)
             .await
             .context("Error waiting for units")?,
     };
@@ -52,13 +58,9 @@ pub(crate) async fn run(client: &Client, options: &Drain) -> anyhow::Result<Exit
     Ok(exit_code(drained))
 }
 
-async fn order(client: &Client, place: &Place, reason: &str, max: u32) -> anyhow::Result<()> {
-    let cordon = Cordon {
-        reason: reason.to_owned(),
-        drain: Some(max),
-    };
+async fn order(client: &Client, place: &Place, cordon: &Cordon) -> anyhow::Result<()> {
     client
-        .cordon(&place.id, Some(&cordon))
+        .cordon(&place.id, Some(cordon))
         .await
         .context("Unable to drain")
 }
@@ -77,7 +79,7 @@ async fn wait(
     client: &Client,
     place: &Place,
     options: &Drain,
-    reason: &str,
+    cordon: &Cordon,
     units: Vec<String>,
 ) -> anyhow::Result<Left> {
     let mut left: BTreeSet<String> = units.iter().cloned().collect();
@@ -101,7 +103,11 @@ async fn wait(
             _ = clock.tick() => {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     output::warn("The deadline is over: all that is left is moved at once.");
-                    order(client, place, reason, u32::MAX).await?;
+                    let rest = Cordon {
+                        drain: Some(u32::MAX),
+                        ..cordon.clone()
+                    };
+                    order(client, place, &rest).await?;
                     deadline = None;
                 }
                 let staying = client.machine(&place.id).await?.staying;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use fleet::requirements::print_seconds;
 use fleet::v1::Machine;
 use fleet::v2::{AwayMachine, Cordon};
 
@@ -79,8 +80,12 @@ fn state(cordon: Option<&Cordon>) -> String {
     } else {
         "cordoned"
     };
+    let what = match cordon.grace {
+        0 => what.to_owned(),
+        grace => format!("{what}, with {} of grace", print_seconds(grace)),
+    };
     match cordon.reason.as_str() {
-        "" => what.to_owned(),
+        "" => what,
         reason => format!("{what}: {reason}"),
     }
 }

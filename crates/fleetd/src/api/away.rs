@@ -14,8 +14,9 @@ use unitfile::UnitName;
 use super::error::{ApiError, json};
 use super::{Api, terms};
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     Table::Away,
+    Table::Cordons,
     Table::Files,
     Table::Forgotten,
     Table::Machines,
@@ -83,6 +84,10 @@ pub(super) fn waiting(cluster: &Cluster, unit: &UnitName, machine: &MachineId) -
         Hold::Until(end) => {
             let left = end.saturating_sub(terms.now).as_secs();
             format!("it is moved in {left} s (MoveDelaySec=)")
+        }
+        Hold::Grace(end) => {
+            let left = end.saturating_sub(terms.now).as_secs();
+            format!("it is moved in {left} s (its machine's absence was announced)")
         }
         Hold::Sticky => "it waits for it (Sticky=)".to_owned(),
         Hold::Brake(Some(end)) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -44,6 +45,7 @@ fn told(cordon: &Cordon) -> v2::Cordon {
     v2::Cordon {
         reason: cordon.reason.clone(),
         drain: cordon.drain,
+        grace: cordon.grace.as_secs(),
     }
 }
 
@@ -54,11 +56,16 @@ pub(super) async fn put(
 ) -> Result<StatusCode, ApiError> {
     let body = read_body(body).await?;
     let undecodable = |error| ApiError::bad_request(format!("unable to decode body: {error}"));
-    let v2::Cordon { reason, drain } = serde_json::from_slice(&body).map_err(undecodable)?;
-    if drain == Some(0) {
+    let asked: v2::Cordon = serde_json::from_slice(&body).map_err(undecodable)?;
+    if asked.drain == Some(0) {
         return Err(ApiError::bad_request("drain: must be 1 or more"));
     }
-    api.cordon(&id, Some(&Cordon { reason, drain })).await
+    let cordon = Cordon {
+        reason: asked.reason,
+        drain: asked.drain,
+        grace: Duration::from_secs(asked.grace),
+    };
+    api.cordon(&id, Some(&cordon)).await
 }
 
 pub(super) async fn delete(

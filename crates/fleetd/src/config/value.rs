@@ -93,11 +93,17 @@ pub(super) fn page(text: &str) -> Result<u16, String> {
     }
 }
 
+/// The longest time that makes sense, in seconds: 30 years. Clocks cannot count up to the longest that can be written.
+const LONGEST: f64 = 1e9;
+
 /// Seconds with decimals.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "expected a number of seconds, such as 1.5".to_owned())?;
+    if seconds > LONGEST {
+        return Err(format!("must not be more than {LONGEST}"));
+    }
     Duration::try_from_secs_f64(seconds).map_err(|_| "must not be negative".into())
 }
 

@@ -187,7 +187,9 @@ pub(crate) fn print_claim(machine: &Machine, stop: Duration) -> Vec<u8> {
     print(&ClaimRow {
         machine: machine.id.to_string(),
         boot_id: machine.boot_id.clone(),
-        stop: stop.as_secs() + u64::from(stop.subsec_nanos() > 0),
+        stop: stop
+            .as_secs()
+            .saturating_add(u64::from(stop.subsec_nanos() > 0)),
     })
 }
 

@@ -17,6 +17,7 @@ on_both!(
     a_unit_that_is_not_on_the_schedule_is_not_claimed,
     a_claim_of_an_earlier_boot_is_taken_over,
     a_claim_lapses_when_its_machine_is_gone_for_long_enough,
+    a_claim_of_what_may_take_for_ever_to_stop_does_not_lapse,
     a_machine_that_came_back_keeps_its_claim,
     a_claim_that_makes_no_sense_keeps_everybody_away_but_its_maker,
 );
@@ -136,6 +137,26 @@ async fn a_claim_lapses_when_its_machine_is_gone_for_long_enough(server: Server)
     leader.lapse(name, claim).await.unwrap();
     while mirror.cluster().claims.contains_key(&db) {
         mirror.changed().await;
+    }
+}
+
+async fn a_claim_of_what_may_take_for_ever_to_stop_does_not_lapse(server: Server) {
+    let registry = server.registry().await;
+    let one = join(&registry, "m1").await;
+    let mut leader = lead(&one).await;
+    let (db, hash) = (unit("db.service"), file("db").hash());
+    leader
+        .commit(&[assign("db.service", "m1", hash)])
+        .await
+        .unwrap();
+    let claim = one.claim(&db, &launched(hash), Duration::MAX, false).await;
+    assert!(matches!(claim, Ok(Claiming::Held(_))), "{claim:?}");
+    one.leave().await.unwrap();
+    let picture = registry.mirror().await.cluster().clone();
+    let mut vigil = Vigil::default();
+    let year = Duration::from_secs(365 * 24 * 3600);
+    for years in 1..100 {
+        assert!(vigil.lapsed(&picture, years * year).is_empty());
     }
 }
 

@@ -186,10 +186,7 @@ impl Link {
 
     /// Waits for as long as the weather wants it; an error if it breaks the connection.
     async fn pass(&self, connection: &Connection, way: Way) -> io::Result<()> {
-        let (delay, flaky) = {
-            let weather = self.weather.borrow();
-            (weather.delay, weather.flaky)
-        };
+        let Weather { delay, flaky, .. } = *self.weather.borrow();
         if delay > 0 {
             let arrival = Instant::now() + lock(&self.chance).millis(0..=delay);
             sleep_until(connection.arrival(way, arrival)).await;
@@ -202,8 +199,11 @@ impl Link {
     }
 
     /// Waits for a weather. The sender is ours.
-    async fn wait(&self, wanted: impl FnMut(&Weather) -> bool) {
-        drop(self.weather.subscribe().wait_for(wanted).await);
+    async fn wait(&self, mut wanted: impl FnMut(&Weather) -> bool) {
+        // which is so nearly always, and costs less
+        if !wanted(&self.weather.borrow()) {
+            drop(self.weather.subscribe().wait_for(wanted).await);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use integration::{Cluster, wait_for};
 
-use crate::told::{SLEEP, stories, witnesses};
+use crate::told::{SLEEP, TTL, stories, witnesses};
 
 stories! {
     a_machine_is_drained_and_comes_back(3)
@@ -54,11 +54,19 @@ stories! {
         cluster.fleetctl(&format!("drain {m2} --no-block"))?;
         cluster.fleetctl(&format!("uncordon {m2}"))?;
         let told = cluster.fleetctl(&format!("events {m2} --lines all"))?;
-        for order in ["drains", "drained", "uncordoned"] {
+        for order in ["drains", "uncordoned"] {
             ensure!(told.contains(order), "{order}: {told}");
         }
         ensure!(told.contains("2 at a time: new disk") && told.contains("one by one: new disk"), "{told}");
-        Ok(())
+        ensure!(!told.contains("drained"), "two units have stayed: {told}");
+
+        cluster.fleetctl("destroy pinned next")?;
+        cluster.fleetctl(&format!("drain {m2}"))?;
+        wait_for("the drain's end to be told", TTL, || match cluster.fleetctl(&format!("events {m2}")) {
+            Ok(told) if told.contains("drained") => Ok(()),
+            Ok(told) => Err(told),
+            Err(error) => Err(format!("{error:#}")),
+        })
     }
 
     a_cluster_is_evened_out(2)

@@ -50,7 +50,7 @@ impl Notices {
         let drained = drained.filter(|machine| !before.drained.contains(*machine));
         let drained = drained.map(|machine| {
             let entry = Entry::of(What::Drained).on(machine);
-            entry.because("no unit is left to move from it")
+            entry.because("no unit is left on it but global ones")
         });
         waits.chain(drained).collect()
     }

@@ -50,6 +50,7 @@ stories! {
     a_service_that_its_socket_refers_to_stays_in_memory
     install_links_are_made_once_and_taken_away
     a_slow_stop_ends_when_it_ends
+    a_second_stop_joins_the_first
     a_failed_unit_is_forgotten_when_told_so
     a_failed_unit_whose_file_went_and_came_back_is_started
     starts_side_by_side_all_come_up
@@ -244,6 +245,21 @@ mod stories {
         on.reaches_active(&unit, "deactivating").await;
         assert_eq!(job.result().await, JobResult::Done);
         on.reaches(&unit, "inactive", "dead").await;
+    }
+
+    pub(super) async fn a_second_stop_joins_the_first(on: &Stage<impl Systemd>) {
+        let unit = on.unit("a.service", &format!("{SLEEPS}ExecStop=/bin/sleep 3\n"));
+        on.start(&unit).await;
+        let begun = std::time::Instant::now();
+        let first = on.systemd.stop(&unit).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(on.stop(&unit).await, JobResult::Done);
+        assert_eq!(first.result().await, JobResult::Done);
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_millis(4_500),
+            "{took:?}: it began anew"
+        );
     }
 
     pub(super) async fn a_failed_unit_is_forgotten_when_told_so(on: &Stage<impl Systemd>) {

@@ -74,7 +74,8 @@ impl fmt::Display for JobResult {
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     open_calls: usize,
-    waiting: HashMap<String, oneshot::Sender<JobResult>>,
+    /// systemd gives one job to all who ask for the same while it is under way.
+    waiting: HashMap<String, Vec<oneshot::Sender<JobResult>>>,
     early: HashMap<String, JobResult>,
 }
 
@@ -97,8 +98,10 @@ impl Jobs {
     /// A job ended.
     pub(crate) fn ended(&mut self, path: &str, result: JobResult) {
         match self.waiting.remove(path) {
-            // nobody may be interested in it any more
-            Some(end) => drop(end.send(result)),
+            Some(ends) => ends.into_iter().for_each(|end| {
+                // nobody may be interested in it any more
+                let _ = end.send(result.clone());
+            }),
             None if self.open_calls > 0 => drop(self.early.insert(path.to_owned(), result)),
             None => {}
         }
@@ -111,11 +114,11 @@ impl Jobs {
     }
 
     fn await_end(&mut self, path: &str) -> Job {
-        if let Some(result) = self.early.remove(path) {
-            return Job::ended(result);
+        if let Some(result) = self.early.get(path) {
+            return Job::ended(result.clone());
         }
         let (end, job) = Job::new();
-        self.waiting.insert(path.to_owned(), end);
+        self.waiting.entry(path.to_owned()).or_default().push(end);
         job
     }
 }
@@ -132,6 +135,28 @@ mod tests {
         jobs.ended("/job/1", JobResult::Done);
         let job = jobs.call_closed(Some("/job/1")).unwrap();
         assert_eq!(job.result().await, JobResult::Done);
+        assert!(jobs.early.is_empty());
+    }
+
+    #[tokio::test]
+    async fn all_who_were_given_the_same_job_hear_of_its_end() {
+        let mut jobs = Jobs::default();
+        jobs.call_opened();
+        jobs.call_opened();
+        let one = jobs.call_closed(Some("/job/1")).unwrap();
+        let two = jobs.call_closed(Some("/job/1")).unwrap();
+        jobs.ended("/job/1", JobResult::Done);
+        assert_eq!(one.result().await, JobResult::Done);
+        assert_eq!(two.result().await, JobResult::Done);
+
+        // although it was over before either of them knew its name
+        jobs.call_opened();
+        jobs.call_opened();
+        jobs.ended("/job/2", JobResult::Done);
+        let one = jobs.call_closed(Some("/job/2")).unwrap();
+        let two = jobs.call_closed(Some("/job/2")).unwrap();
+        assert_eq!(one.result().await, JobResult::Done);
+        assert_eq!(two.result().await, JobResult::Done);
         assert!(jobs.early.is_empty());
     }
 

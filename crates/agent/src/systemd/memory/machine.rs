@@ -70,6 +70,16 @@ pub struct Run {
 /// A unit that began to move, its turn, and when that ends.
 pub(super) type Begun = (UnitName, u64, Option<Duration>);
 
+/// What an order to stop a unit comes to.
+pub(super) enum Stop {
+    /// There is nothing to stop.
+    Down,
+    /// It is being stopped already: systemd joins the two.
+    UnderWay,
+    /// It begins with this turn, and takes so long.
+    Begun(u64, Option<Duration>),
+}
+
 impl Machine {
     pub(super) fn new(directory: &Path) -> Machine {
         Machine {
@@ -121,20 +131,22 @@ impl Machine {
         Ok(begun)
     }
 
-    /// Begins to stop a unit; none if there is nothing to stop.
-    pub(super) fn stop(
-        &mut self,
-        name: &UnitName,
-        end: oneshot::Sender<JobResult>,
-    ) -> Option<(u64, Option<Duration>)> {
+    /// Begins to stop a unit.
+    pub(super) fn stop(&mut self, name: &UnitName, end: oneshot::Sender<JobResult>) -> Stop {
         self.cancel_waiting(name);
         let turn = self.next_turn();
-        let unit = self.units.get_mut(name).filter(|unit| unit.is_up())?;
+        let Some(unit) = self.units.get_mut(name).filter(|unit| unit.is_up()) else {
+            return Stop::Down;
+        };
+        if unit.active == "deactivating" {
+            unit.job.push(end);
+            return Stop::UnderWay;
+        }
         tell(unit.job.drain(..), &JobResult::Canceled);
         unit.job.push(end);
         (unit.active, unit.sub, unit.turn) = ("deactivating", "stop", turn);
         let fall = unit.play().map_or(Some(Duration::ZERO), |play| play.fall);
-        Some((turn, fall))
+        Stop::Begun(turn, fall)
     }
 
     /// Brings a unit to where its present turn leads, unless another turn began meanwhile. Gives those that waited

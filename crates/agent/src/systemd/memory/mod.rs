@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unitfile::UnitName;
 
-use self::machine::{Begun, Machine};
+use self::machine::{Begun, Machine, Stop};
 pub use self::machine::{Process, Run};
 use super::{Changes, Job, JobResult, Status, Systemd, SystemdError};
 
@@ -148,7 +148,7 @@ impl Memory {
         machine.armed = None;
         for name in machine.fenced() {
             let (end, _) = Job::new();
-            if let Some((turn, after)) = machine.stop(&name, end) {
+            if let Stop::Begun(turn, after) = machine.stop(&name, end) {
                 self.end_later(&name, turn, after);
                 self.changes.note(name);
             }
@@ -178,14 +178,17 @@ impl Systemd for Memory {
 
     async fn stop(&self, name: &UnitName) -> Answered<Job> {
         let (end, job) = Job::new();
-        let Some((turn, after)) = self
+        let stop = self
             .order("stop", std::slice::from_ref(name))?
-            .stop(name, end)
-        else {
-            return Ok(Job::ended(JobResult::Done));
-        };
-        self.end_later(name, turn, after);
-        self.changes.note(name.clone());
+            .stop(name, end);
+        match stop {
+            Stop::Down => return Ok(Job::ended(JobResult::Done)),
+            Stop::UnderWay => {}
+            Stop::Begun(turn, after) => {
+                self.end_later(name, turn, after);
+                self.changes.note(name.clone());
+            }
+        }
         Ok(job)
     }
 

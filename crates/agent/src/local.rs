@@ -216,10 +216,10 @@ impl Local {
         }
         self.problem = failure.problem;
         self.waits = failure.waits;
-        if failure.transient {
-            self.rest();
-        } else {
-            self.failed.clone_from(&self.ordered);
+        match &self.ordered {
+            // it is not ordered again until it is to be otherwise
+            Some(ordered) if !failure.transient => self.failed = Some(ordered.clone()),
+            _ => self.rest(),
         }
     }
 
@@ -393,6 +393,26 @@ mod tests {
         assert!(local.is_in_between());
         local.stopped(says("inactive", false));
         assert!(!local.is_in_between());
+    }
+
+    /// Such as a unit with `RefuseManualStop=yes` that was destroyed.
+    #[test]
+    fn what_is_to_be_gone_and_cannot_be_stopped_is_not_tried_all_the_time() {
+        let name = UnitName::parse("a.service").unwrap();
+        let mut local = started();
+        for _ in 0..20 {
+            local.ordered(None);
+            local.failed(
+                &name,
+                Failure::for_good("it may be requested by dependency only"),
+            );
+            let now = Instant::now();
+            assert!(local.rests_until().is_some_and(|until| until > now));
+            local.assigned(None, now);
+            assert!(local.rests_until().is_some());
+        }
+        let pause = local.rests_until().unwrap() - Instant::now();
+        assert!(pause > Duration::from_secs(10), "{pause:?}");
     }
 
     #[test]

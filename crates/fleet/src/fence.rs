@@ -26,6 +26,9 @@ const SLACK: Duration = Duration::from_secs(2);
 /// systemd's `DefaultTimeoutStopSec=`, as it comes. Fenced units are held to it where their files are silent.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// The longest stop that makes sense, in seconds: 30 years.
+const LONGEST: u64 = 1_000_000_000;
+
 /// The record `fence/<unit>`: the machine that may be running a fenced unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -69,6 +72,13 @@ pub fn stop_time(name: &UnitName, file: &UnitFile) -> Result<Duration, Unfenceab
     if matches!(last("SendSIGKILL"), Some("no" | "false" | "off" | "0")) {
         return Err(Unfenceable::Survivors("SendSIGKILL=no"));
     }
+    let signal = last("FinalKillSignal");
+    if !matches!(signal, None | Some("" | "SIGKILL" | "KILL" | "9")) {
+        return Err(Unfenceable::Survivors("FinalKillSignal="));
+    }
+    if last("TimeoutStopFailureMode") == Some("abort") {
+        return Err(Unfenceable::Survivors("TimeoutStopFailureMode=abort"));
+    }
     let commands = |key| {
         file.values("Service", key)
             .filter(|value| !value.is_empty())
@@ -89,8 +99,8 @@ pub fn stop_timeout(file: &UnitFile) -> Option<Duration> {
     let Some(last) = given.last() else {
         return Some(STOP_TIMEOUT);
     };
-    // 0 is endless, as systemd has it
-    let seconds = parse_seconds(last).filter(|seconds| *seconds > 0)?;
+    // 0 is endless, as systemd has it; what it cannot count to it takes for no time at all
+    let seconds = parse_seconds(last).filter(|seconds| (1..LONGEST).contains(seconds))?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -191,8 +201,19 @@ mod tests {
     fn what_may_outlive_its_stop_cannot_be_fenced() {
         assert_eq!(time("TimeoutStopSec=infinity"), Err(Unfenceable::Endless));
         assert_eq!(time("TimeoutStopSec=0"), Err(Unfenceable::Endless));
+        let uncountable = time("TimeoutStopSec=9223372036854775807");
+        assert_eq!(uncountable, Err(Unfenceable::Endless));
         assert!(matches!(
             time("KillMode=process"),
+            Err(Unfenceable::Survivors(_))
+        ));
+        assert!(matches!(
+            time("FinalKillSignal=SIGTERM"),
+            Err(Unfenceable::Survivors(_))
+        ));
+        assert_eq!(time("FinalKillSignal=SIGKILL"), Ok(180));
+        assert!(matches!(
+            time("TimeoutStopFailureMode=abort"),
             Err(Unfenceable::Survivors(_))
         ));
         assert!(matches!(

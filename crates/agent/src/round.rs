@@ -45,6 +45,8 @@ pub(crate) struct Rounds<S> {
     preparing: bool,
     /// Units that are to be elsewhere, and go on until they are up there.
     moving: Moving,
+    /// The membership's lease had not been renewed in time when orders were given last.
+    overdue: bool,
     /// How often systemd has stopped what was fenced.
     falls: u64,
     orders: JoinSet<()>,
@@ -71,6 +73,7 @@ impl<S: Systemd> Rounds<S> {
             units: units.collect(),
             preparing: false,
             moving: Moving::default(),
+            overdue: false,
             falls: 0,
             orders: JoinSet::new(),
             news,
@@ -110,6 +113,14 @@ impl<S: Systemd> Rounds<S> {
         };
         let retry = self.next_retry();
         let ask = self.moving.next();
+        let (ttl, mut renewals) = {
+            let membership = self.memberships.borrow();
+            (membership.ttl, membership.renewals())
+        };
+        let renewed = async {
+            let recent = renewals.wait_for(|at| at.elapsed() < ttl);
+            recent.await.is_ok()
+        };
         tokio::select! {
             () = self.schedule.changed() => true,
             changed = changed => self.look(changed).await,
@@ -118,6 +129,7 @@ impl<S: Systemd> Rounds<S> {
                 self.recover_fence();
                 true
             }
+            true = renewed, if self.overdue => true,
             Some(order) = self.orders.join_next() => {
                 if let Err(error) = order {
                     tracing::error!(%error, "an order was cut short");
@@ -134,6 +146,7 @@ impl<S: Systemd> Rounds<S> {
 
     /// Gives the orders that are due.
     fn act(&mut self) {
+        self.overdue = self.memberships.borrow().is_overdue();
         self.take_schedule();
         self.take_failed();
         self.take_stopped();
@@ -166,9 +179,11 @@ impl<S: Systemd> Rounds<S> {
         round
     }
 
-    /// Whether the schedule has been decided for this membership.
+    /// Whether the schedule has been decided for this membership, which has not ended unnoticed: who was frozen or cut off for
+    /// longer than a lease may have been missed, and what is on the schedule of a machine that is missed says nothing of
+    /// what is to run there when it is back.
     fn is_admitted(&self) -> bool {
-        self.schedule.admitted == Some(self.memberships.borrow().since)
+        self.schedule.admitted == Some(self.memberships.borrow().since) && !self.overdue
     }
 
     fn stop(&mut self, names: Vec<UnitName>) {

@@ -30,7 +30,7 @@ pub enum Claiming {
 
 impl Membership {
     /// Claims a unit that is on our schedule as `assignment` says, and that will be down `stop` after the end of our lease at the
-    /// latest. What this boot has claimed already stays as it is. `again` says that the unit runs here because this boot has claimed it:
+    /// latest. What this boot has claimed already stays as it is, token and all. `again` says that the unit runs here because this boot has claimed it:
     /// should that claim make no sense by now, it is written anew.
     ///
     /// # Errors
@@ -43,20 +43,25 @@ impl Membership {
         again: bool,
     ) -> Result<Claiming, MemberError> {
         let mut seen = 0;
+        let (row, assigned) = self.row_of(unit, assignment);
+        let is_row = |kv: &KeyValue| kv.key() == row.as_bytes() && kv.value() == assigned;
         loop {
             let txn = self.claim_txn(unit, assignment, stop, seen);
             let answer = self.registry.etcd.txn(CLAIMING, txn).await?;
             let found = records_of(&answer);
+            let is_assigned = answer.succeeded() || found.iter().any(is_row);
             let key = self.fence_key(unit);
             let record = found.iter().find(|kv| kv.key() == key.as_bytes());
             let claim = record.and_then(|kv| self.registry.records.read_with(kv, codec::claim));
             match (claim, record) {
-                (Some(claim), _) if self.made(&claim) => return Ok(Claiming::Held(claim.revision)),
+                (Some(claim), _) if self.made(&claim) && is_assigned => {
+                    return Ok(Claiming::Held(claim.revision));
+                }
                 (Some(claim), _) if claim.machine != self.machine.id => {
                     return Ok(Claiming::HeldBy(claim.machine));
                 }
                 (None, Some(_)) if !again => return Ok(Claiming::Garbage(key)),
-                // of an earlier boot, or garbage in the place of our own
+                // of an earlier boot, garbage in the place of our own, or left of another assignment
                 (_, Some(record)) if seen != record.mod_revision() => seen = record.mod_revision(),
                 _ if !self.is_registered(&found) => {
                     return Err(MemberError::NotMember(self.machine.id.clone()));
@@ -119,19 +124,25 @@ impl Membership {
     ) -> Txn {
         let keys = &self.registry.records.keys;
         let key = self.fence_key(unit);
-        let row = keys.print(&Key::Scheduled(self.machine.id.clone(), unit.clone()));
-        let assigned = codec::print_unit(assignment.hash, assignment.desired);
+        let (row, assigned) = self.row_of(unit, assignment);
         let put = TxnOp::put(key.clone(), codec::print_claim(&self.machine, stop), None);
         let machine = keys.print(&Key::Machine(self.machine.id.clone()));
         let read = TxnOp::get(key.clone(), None);
         Txn::new()
             .when([
                 self.guard(),
-                Compare::value(row, CompareOp::Equal, assigned),
+                Compare::value(row.clone(), CompareOp::Equal, assigned),
                 Compare::mod_revision(key, CompareOp::Equal, seen),
             ])
             .and_then([put, read.clone()])
-            .or_else([read, TxnOp::get(machine, None)])
+            .or_else([read, TxnOp::get(row, None), TxnOp::get(machine, None)])
+    }
+
+    /// The schedule's record by which a unit is ours, key and value.
+    fn row_of(&self, unit: &UnitName, assignment: &Assignment) -> (String, Vec<u8>) {
+        let key = Key::Scheduled(self.machine.id.clone(), unit.clone());
+        let assigned = codec::print_unit(assignment.hash, assignment.desired);
+        (self.registry.records.keys.print(&key), assigned)
     }
 
     fn made(&self, claim: &Claim) -> bool {

@@ -67,6 +67,11 @@ impl Membership {
         self.renewed.subscribe()
     }
 
+    /// Whether the lease was last renewed so long ago that it may have ended.
+    pub fn is_overdue(&self) -> bool {
+        self.renewed.borrow().elapsed() >= self.ttl
+    }
+
     /// The machine's record was written anew, on the same lease: who follows the renewals of the earlier membership follows ours.
     /// Nothing happens if the lease is another one.
     pub fn continue_renewals(&mut self, earlier: &Membership) {

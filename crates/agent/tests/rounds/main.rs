@@ -158,6 +158,30 @@ async fn before_it_is_admitted_a_machine_starts_but_stops_nothing() {
     assert_eq!(on.count("stop"), 1);
 }
 
+/// Such as one whose fleetd was frozen: its row may have been taken because it was missed, and be back as soon as it is.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_may_have_been_missed_stops_nothing_until_it_is_sure_of_its_lease() {
+    let mut on = World::at_work().await;
+    on.launch(&[("web.service", SLEEPS), ("old.service", SLEEPS)])
+        .await;
+    on.until_running("web.service").await;
+    on.until_running("old.service").await;
+    let before = on.systemd.processes();
+    let mut renewing = on.renewed_unheard().await;
+    on.until_overdue().await;
+    on.unassign(&["web.service", "old.service"]).await;
+    on.launch(&[("new.service", SLEEPS)]).await;
+    on.until_running("new.service").await;
+    assert_eq!(on.count("stop"), 0);
+    on.launch(&[("web.service", SLEEPS)]).await;
+    let after_all = on.memberships.borrow().clone();
+    renewing.continue_renewals(&after_all);
+    on.until_absent("old.service").await;
+    assert_eq!(on.count("stop"), 1);
+    let web = unit("web.service");
+    assert_eq!(on.systemd.processes()[&web], before[&web]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_membership_is_told_everything_again() {
     let mut on = World::at_work().await;

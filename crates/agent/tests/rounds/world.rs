@@ -147,6 +147,20 @@ impl World {
         self.memberships.send_replace(membership);
     }
 
+    /// The membership's lease lives, and the agent is not told.
+    pub(crate) async fn renewed_unheard(&self) -> Membership {
+        let membership = self.registry.join(&machine(), TTL).await.unwrap();
+        let renewing = membership.clone();
+        tokio::spawn(async move { renewing.keep_alive().await });
+        membership
+    }
+
+    /// Waits until the lease should have ended, as far as the agent knows.
+    pub(crate) async fn until_overdue(&self) {
+        tokio::time::sleep(TTL + Duration::from_secs(1)).await;
+        assert!(self.memberships.borrow().is_overdue());
+    }
+
     /// Another machine has a unit on its schedule and has claimed it.
     pub(crate) async fn claimed_elsewhere(&mut self, name: &str, text: &str) -> Membership {
         let (file, other) = (file(text), MachineId::parse("m2").unwrap());

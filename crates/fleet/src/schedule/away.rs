@@ -56,7 +56,10 @@ impl Draft {
 
     /// Whether somebody waits for a machine that is away.
     pub(super) fn is_waited_for(&self, id: &MachineId) -> bool {
-        let host = self.hosts.find(id.as_str());
-        host.is_some_and(|host| !self.hosts.get(host).guests.is_empty())
+        let Some(host) = self.hosts.find(id.as_str()) else {
+            return false;
+        };
+        let mut guests = self.hosts.get(host).guests.iter();
+        guests.any(|&unit| self.hold(unit, host).is_some())
     }
 }

@@ -52,6 +52,7 @@ impl Draft {
         for unit in self.recorded_on(host) {
             self.keep(cluster, unit, host);
         }
+        self.keep_company(host);
         self.drop_followers(host);
         self.join_pools(host);
     }
@@ -87,6 +88,21 @@ impl Draft {
             Err(refusal) => {
                 self.changed.insert(unit);
                 self.left.insert((unit, host), refusal);
+            }
+        }
+    }
+
+    /// While somebody waits for a machine that is away, its schedule stands: so do the global units on it, which have nowhere
+    /// else to go. It may be back before it knows that it was missed, and would stop what is not on its schedule.
+    fn keep_company(&mut self, host: usize) {
+        let here = self.hosts.get(host);
+        if here.is_live() || !self.is_waited_for(&here.id) {
+            return;
+        }
+        for unit in self.recorded_on(host) {
+            let known = self.units.get(unit);
+            if known.is_global() && !known.seats.contains(host) {
+                self.seat(unit, host);
             }
         }
     }

@@ -156,7 +156,7 @@ impl<S: Systemd> Agent<S> {
                 "this machine's lease is not being renewed",
             ));
         }
-        if self.files.lease_target()? {
+        if self.files.lease_units()? {
             self.fence.set_read(false);
         }
         let fell = self.systemd.arm(until).await;

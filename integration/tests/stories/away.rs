@@ -1,7 +1,7 @@
 //! Units that wait for their machine: because they ask to, or because too many machines were lost at once.
 
 use anyhow::{Context, Result, ensure};
-use integration::{Cluster, wait_for};
+use integration::{Cluster, Row, wait_for};
 
 use crate::told::{SLEEP, TTL, stories, wait_elsewhere, witnesses};
 
@@ -79,6 +79,41 @@ stories! {
         let id = cluster.machine(&home)?.id().to_owned();
         cluster.fleetctl(&format!("forget {id}"))?;
         wait_elsewhere(cluster, "db.service", &home).map(drop)
+    }
+
+    /// It wakes with a membership that has ended, while its schedule stands because a unit waits for it.
+    who_does_not_know_that_it_was_missed_touches_nothing(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        // the store may be on m1
+        cluster.start("db.service", &format!("{SLEEP}[X-Fleet]\nSticky=yes\nConstraint=name!=m1\n"))?;
+        let home = cluster.wait_active("db.service")?;
+        cluster.start("web.service", &format!("{SLEEP}[X-Fleet]\nMachineOf=db.service\n"))?;
+        cluster.start("log.service", &format!("{SLEEP}[X-Fleet]\nGlobal=true\n"))?;
+        let everywhere = |rows: &[Row]| (rows.len() == 3 && rows.iter().all(|row| row.active == "active")).then_some(());
+        cluster.wait_where("log.service", "runs everywhere", everywhere)?;
+        cluster.wait_active("web.service")?;
+        let units = ["db.service", "web.service", "log.service"];
+        let pids = |cluster: &Cluster| units.map(|unit| cluster.machine(&home)?.main_pid(unit)).into_iter().collect::<Result<Vec<_>>>();
+        let before = pids(cluster)?;
+
+        for fault in ["frozen", "cut"] {
+            match fault {
+                "frozen" => drop(cluster.machine(&home)?.freeze("fleetd")?),
+                _ => cluster.machine(&home)?.cut()?,
+            }
+            waits(cluster, "db.service", "it waits for it (Sticky=)")?;
+            match fault {
+                "frozen" => drop(cluster.machine(&home)?.thaw("fleetd")?),
+                _ => cluster.machine(&home)?.heal()?,
+            }
+            // what has to be stopped is stopped when its schedule has been decided anew
+            cluster.start("last.service", &format!("{SLEEP}[X-Fleet]\nMachineOf=db.service\n"))?;
+            cluster.wait_active("last.service")?;
+            cluster.fleetctl("destroy last")?;
+            let after = pids(cluster)?;
+            ensure!(after == before, "{fault}: {before:?} became {after:?}");
+        }
+        Ok(())
     }
 
     an_announced_reboot_moves_nothing(2)

@@ -12,6 +12,10 @@ use crate::told::{TTL, stories, wait_elsewhere, written};
 const DB: &str = "[Service]\nExecStart=/bin/sleep infinity\nExecStopPost=/bin/cp /proc/uptime /root/down\n\
                   TimeoutStopSec=1\n[X-Fleet]\nFence=yes\n";
 
+/// It stays, and has systemd wait for it.
+const STUBBORN: &str = "trap '' TERM\nsystemd-notify --ready\n\
+                        while :; do systemd-notify EXTEND_TIMEOUT_USEC=60000000; sleep 0.5; done\n";
+
 /// When the unit's process began on a machine, in seconds of the host's monotonic clock.
 fn begun(cluster: &Cluster, machine: &str) -> Result<f64> {
     let machine = cluster.machine(machine)?;
@@ -81,6 +85,45 @@ stories! {
         let to = cluster.machine(&home)?.id().to_owned();
         cluster.fleetctl(&format!("move db.service {to}"))?;
         ensure!(moves_without_overlap(cluster, &third)? == home);
+        Ok(())
+    }
+
+    /// Its file says how long the stop may take, and neither the unit itself nor its machine has a say in that.
+    a_fenced_unit_that_asks_for_more_time_to_stop_does_not_get_it(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let first = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {first}"))?;
+        for machine in ["m2", "m3"] {
+            let machine = cluster.machine(machine)?;
+            machine.write_file("/etc/systemd/system/db.service.d/zoo.conf", "[Service]\nTimeoutStopSec=infinity\nSendSIGKILL=no\n")?;
+            machine.write_file("/root/db", STUBBORN)?;
+            machine.read(["systemctl", "daemon-reload"])?;
+        }
+        cluster.start("db.service", "[Service]\nType=notify\nNotifyAccess=all\nExecStart=/bin/sh /root/db\n\
+                                     ExecStopPost=-/bin/sleep 100\nExecStopPost=/bin/cp /proc/uptime /root/down\n\
+                                     TimeoutStopSec=2\n[X-Fleet]\nFence=yes\n")?;
+        let victim = cluster.wait_active("db.service")?;
+        cluster.machine(&victim)?.cut()?;
+        moves_without_overlap(cluster, &victim)?;
+        cluster.machine(&victim)?.heal()?;
+        cluster.wait_for_members(3)?;
+        let said = cluster.machine(&victim)?.journal("fleet-lease-end.service")?;
+        ensure!(said.contains("db.service takes longer to stop than others wait for it"), "{said}");
+        Ok(())
+    }
+
+    a_fenced_unit_that_is_slow_to_stop_holds_up_no_other(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let only = "TimeoutStopSec=60\n[X-Fleet]\nFence=yes\nConstraint=name!=m1\n";
+        cluster.start("slow.service", &format!("[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n{only}"))?;
+        let home = cluster.wait_active("slow.service")?;
+        cluster.fleetctl("stop --no-block slow")?;
+        cluster.wait_where("slow.service", "is being stopped", |rows| {
+            matches!(rows, [row] if row.active == "deactivating").then_some(())
+        })?;
+        cluster.start("db.service", &format!("[Service]\nExecStart=/bin/sleep infinity\n{only}"))?;
+        ensure!(cluster.wait_active("db.service")? == home);
+        ensure!(cluster.machine(&home)?.property("slow.service", "ActiveState")? == "deactivating", "it was waited for");
         Ok(())
     }
 

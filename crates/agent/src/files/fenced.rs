@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use fleet::fence::{STOP_TIMEOUT, stop_timeout};
+use fleet::fence::{STOP_TIMEOUT, stop_time, stop_timeout};
 use fleet::{Requirements, requirements};
 use unitfile::{UnitFile, UnitName};
 
 use super::{FileError, UnitFiles, failed, remove};
-use crate::systemd::LEASE_TARGET;
+use crate::systemd::{LEASE_END, LEASE_TARGET};
 
-const DROP_IN: &str = "50-fleet-fence.conf";
+/// The last in the order of names, in which systemd reads them: it has the last word.
+const DROP_IN: &str = "zz-fleet-fence.conf";
 /// systemd takes no notice of it among the drop-ins; they name it.
 const TOKEN: &str = "fleet-fence.env";
 
@@ -64,9 +65,14 @@ impl UnitFiles {
         self.keep(&folder.join(DROP_IN), &self.drop_in(name, file))
     }
 
-    /// Makes the target that stands for the machine's lease. Whether systemd must read that anew.
-    pub(crate) fn lease_target(&self) -> Result<bool, FileError> {
-        self.keep(&self.directories.runtime_units.join(LEASE_TARGET), TARGET)
+    /// Makes the units that stand for the machine's lease, and for its end. Whether systemd must read them anew.
+    pub(crate) fn lease_units(&self) -> Result<bool, FileError> {
+        let folder = &self.directories.runtime_units;
+        let script = folder.join("fleet-lease-end.sh");
+        self.keep(&script, include_str!("lease-end.sh"))?;
+        let end = format!("{END}ExecStart=/bin/sh {}\n", specifiers_escaped(&script));
+        let target = self.keep(&folder.join(LEASE_TARGET), TARGET)?;
+        Ok(self.keep(&folder.join(LEASE_END), &end)? || target)
     }
 
     /// Whether the unit has a fencing token: since this boot has claimed it, and until it is given back.
@@ -95,7 +101,7 @@ impl UnitFiles {
     }
 
     /// Whether it was another text before.
-    fn keep(&self, path: &std::path::Path, text: &str) -> Result<bool, FileError> {
+    fn keep(&self, path: &Path, text: &str) -> Result<bool, FileError> {
         if fs::read_to_string(path).is_ok_and(|there| there == text) {
             return Ok(false);
         }
@@ -103,18 +109,20 @@ impl UnitFiles {
         Ok(true)
     }
 
+    /// What the unit's stop was reckoned by holds, whatever other drop-ins say.
     fn drop_in(&self, name: &UnitName, file: &UnitFile) -> String {
-        let token = self.drop_ins(name).join(TOKEN);
-        // '%' begins a specifier
-        let token = token.display().to_string().replace('%', "%%");
-        let silent = stop_timeout(file) == Some(STOP_TIMEOUT);
-        let timeout = match silent {
-            true => format!("TimeoutStopSec={}\n", STOP_TIMEOUT.as_secs()),
-            false => String::new(),
+        let token = specifiers_escaped(&self.drop_ins(name).join(TOKEN));
+        let each = stop_timeout(file).unwrap_or(STOP_TIMEOUT).as_secs();
+        let whole = stop_time(name, file).unwrap_or(STOP_TIMEOUT).as_secs();
+        let kill = match file.values("Service", "KillMode").last() {
+            Some("mixed") => "mixed",
+            _ => "control-group",
         };
         format!(
             "# fleet's, because of Fence=yes: gone with the machine's lease\n[Unit]\nRequisite={LEASE_TARGET}\n\
-             After={LEASE_TARGET}\n[Service]\nEnvironmentFile={token}\n{timeout}"
+             After={LEASE_TARGET}\n[Service]\nEnvironmentFile={token}\nTimeoutStopSec={each}\n\
+             TimeoutStopFailureMode=terminate\nKillMode={kill}\nSendSIGKILL=yes\nFinalKillSignal=SIGKILL\n\
+             [X-Fleet-Fence]\nStopSec={whole}\n"
         )
     }
 
@@ -123,5 +131,13 @@ impl UnitFiles {
     }
 }
 
+/// As it stands in a unit file, where '%' begins a specifier.
+fn specifiers_escaped(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
+}
+
 const TARGET: &str = "# fleet's: there as long as the lease of this machine is\n[Unit]\n\
                       Description=The lease of this machine in its fleet\n";
+
+const END: &str = "# fleet's: started by a timer when the lease of this machine has ended\n[Unit]\n\
+                   Description=The end of this machine's lease in its fleet\nConflicts=fleet-lease.target\n[Service]\n";

@@ -361,7 +361,7 @@ pub(super) struct UnitRow {
     _following: String,
     _path: OwnedObjectPath,
     _job_id: u32,
-    job_type: String,
+    pub(super) job_type: String,
     _job_path: OwnedObjectPath,
 }
 

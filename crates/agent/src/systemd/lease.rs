@@ -3,7 +3,8 @@
 //! Fenced units require that `fleet-lease.target` is there, and go when it goes. Each renewal of the lease arms a timer of its own
 //! before the earlier one is disarmed, so that there is always one. A timer's time is absolute, by CLOCK_MONOTONIC, so that it
 //! does not matter when systemd hears of it; `OnStartupSec=` counts from systemd's own beginning, in containers too. When it
-//! elapses, its service is started, which conflicts with the target: all of that happens inside of PID 1.
+//! elapses, its service is started, which conflicts with the target: all of that happens inside of PID 1. Along with it comes
+//! `fleet-lease-end.service`, which kills what has not stopped in its time.
 
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use super::link::{MANAGER, MANAGER_PATH};
 
 /// The target that is there as long as the machine's lease is.
 pub const LEASE_TARGET: &str = "fleet-lease.target";
+
+/// The service that is started when the lease has ended.
+pub const LEASE_END: &str = "fleet-lease-end.service";
 
 const TIMERS: &str = "fleet-fence-*.timer";
 /// How late systemd may be, in microseconds.
@@ -37,27 +41,32 @@ struct Transient<'a>(
 impl Dbus {
     /// See [`Systemd::arm`](super::Systemd::arm).
     pub(super) async fn arm_timer(&self, until: Instant) -> Result<bool, SystemdError> {
-        let earlier = self.timers().await?;
+        let active = self.active().await?;
+        let mut earlier: Vec<&str> = active.iter().map(|row| row.name.as_str()).collect();
+        earlier.retain(|name| *name != LEASE_TARGET);
         let at = self.since_startup(until).await?;
         let name = format!("fleet-fence-{at}");
         let timer = format!("{name}.timer");
-        if !earlier.contains(&timer) {
+        if !earlier.contains(&&*timer) {
             self.start_timer(&name, &timer, at).await?;
         }
-        let (method, lease) = ("StartUnit", (LEASE_TARGET, MODE));
-        let _: OwnedObjectPath = self.manager(method, &lease).await?;
         let mut fell = earlier.is_empty();
-        for other in earlier.iter().filter(|other| **other != timer) {
+        for other in earlier.into_iter().filter(|other| *other != timer) {
             fell |= self.disarm(other).await?;
+        }
+        // its job would wait for those of fenced units that stop, and others for it
+        let is_there = |row: &UnitRow| row.name == LEASE_TARGET && row.job_type.is_empty();
+        if fell || !active.iter().any(is_there) {
+            let (method, lease) = ("StartUnit", (LEASE_TARGET, MODE));
+            let _: OwnedObjectPath = self.manager(method, &lease).await?;
         }
         Ok(fell)
     }
 
-    async fn timers(&self) -> Result<Vec<String>, SystemdError> {
-        let states: [&str; 1] = ["active"];
-        let wanted = (&states[..], &[TIMERS][..]);
-        let rows: Vec<UnitRow> = self.manager("ListUnitsByPatterns", &wanted).await?;
-        Ok(rows.into_iter().map(|row| row.name).collect())
+    /// The timers, and the target.
+    async fn active(&self) -> Result<Vec<UnitRow>, SystemdError> {
+        let wanted = (&["active"][..], &[TIMERS, LEASE_TARGET][..]);
+        self.manager("ListUnitsByPatterns", &wanted).await
     }
 
     async fn start_timer(&self, name: &str, timer: &str, at: u64) -> Result<(), SystemdError> {
@@ -73,6 +82,7 @@ impl Dbus {
             ("Description", Variant::from(about)),
             ("Type", Variant::from("oneshot")),
             ("Conflicts", Variant::from(vec![LEASE_TARGET])),
+            ("Wants", Variant::from(vec![LEASE_END])),
             ("ExecStart", Variant::from(vec![command])),
         ];
         let service = format!("{name}.service");

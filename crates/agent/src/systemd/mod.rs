@@ -22,7 +22,7 @@ mod memory;
 pub use changes::{Changed, Changes};
 pub use dbus::{Dbus, OwnJob};
 pub use job::{Job, JobResult};
-pub use lease::LEASE_TARGET;
+pub use lease::{LEASE_END, LEASE_TARGET};
 pub use link::Bus;
 pub use memory::{Memory, Process, Run};
 

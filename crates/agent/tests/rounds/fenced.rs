@@ -23,7 +23,10 @@ async fn a_fenced_unit_is_claimed_before_it_starts_and_given_back_when_it_is_dow
         read("fleet-fence.env"),
         format!("FLEET_FENCING_TOKEN={token}\n")
     );
-    assert!(read("50-fleet-fence.conf").contains("Requisite=fleet-lease.target"));
+    let bound = read("zz-fleet-fence.conf");
+    assert!(bound.contains("Requisite=fleet-lease.target"), "{bound}");
+    assert!(bound.contains("\nTimeoutStopSec=5\n"), "{bound}");
+    assert!(bound.contains("\nStopSec=10\n"), "{bound}");
     assert_eq!(on.systemd.orders(), ["reload", "start db.service"]);
 
     on.load(&[("db.service", &fenced())]).await;

@@ -17,8 +17,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Facts {
     /// systemd's identity of the machine.
     pub machine_id: PathBuf,
-    /// The kernel's identity of this boot.
+    /// The kernel's identity of its boot.
     pub boot_id: PathBuf,
+    /// What the kernel tells of the first process, as in proc_pid_stat(5).
+    pub init: PathBuf,
     /// The kernel's IPv4 routing table.
     pub routes: PathBuf,
     /// How much memory there is, as in proc(5).
@@ -30,6 +32,7 @@ impl Default for Facts {
         Facts {
             machine_id: "/etc/machine-id".into(),
             boot_id: "/proc/sys/kernel/random/boot_id".into(),
+            init: "/proc/1/stat".into(),
             routes: "/proc/net/route".into(),
             memory: "/proc/meminfo".into(),
         }
@@ -79,10 +82,21 @@ impl Facts {
             address,
             metadata,
             version: VERSION.into(),
-            boot_id: read(&self.boot_id)?,
+            boot_id: self.boot()?,
             member_since: 0,
             leaving: false,
             capacity: self.capacity(),
+        })
+    }
+
+    /// What nothing outlives: the kernel's boot, and the first process with its beginning. Machines that share a kernel boot
+    /// without it.
+    fn boot(&self) -> Result<String, IdentityError> {
+        let kernel = read(&self.boot_id)?;
+        let init = read(&self.init).ok();
+        Ok(match init.as_deref().and_then(start_time) {
+            Some(begun) => format!("{kernel}/{begun}"),
+            None => kernel,
         })
     }
 
@@ -114,6 +128,12 @@ impl Facts {
             .find(is_global_unicast)?;
         Some(found.to_string())
     }
+}
+
+/// When a process began: the 22nd field of its stat. The second one is a name in parentheses, which may hold anything.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 fn read(path: &Path) -> Result<String, IdentityError> {
@@ -180,6 +200,7 @@ eth2\t00000000\t0100000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
         let facts = Facts {
             machine_id: dir.path().join("machine-id"),
             boot_id: dir.path().join("boot-id"),
+            init: dir.path().join("stat"),
             routes: dir.path().join("route"),
             memory: dir.path().join("meminfo"),
         };
@@ -215,6 +236,21 @@ eth2\t00000000\t0100000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
         assert_eq!(machine.metadata, metadata);
         assert_eq!(machine.capacity.memory, 2 << 20);
         assert!(machine.capacity.cpu >= 1000);
+    }
+
+    #[test]
+    fn machines_that_share_a_kernel_boot_by_themselves() {
+        let (_dir, facts) = facts("m1");
+        let boot = || facts.describe("", BTreeMap::new()).unwrap().boot_id;
+        let init = |begun: u64| {
+            format!("1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {begun} 9 9\n")
+        };
+        std::fs::write(&facts.init, init(5)).unwrap();
+        assert_eq!(boot(), "b0/5");
+        std::fs::write(&facts.init, init(7007)).unwrap();
+        assert_eq!(boot(), "b0/7007");
+        std::fs::write(&facts.init, "?").unwrap();
+        assert_eq!(boot(), "b0");
     }
 
     #[test]

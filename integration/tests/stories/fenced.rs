@@ -112,6 +112,35 @@ stories! {
         Ok(())
     }
 
+    /// Its stop might take three minutes; but what ran before the boot runs no more.
+    a_fenced_unit_does_not_wait_for_a_machine_that_has_booted_anew(3)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let first = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("cordon {first}"))?;
+        cluster.start("db.service", "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nFence=yes\n")?;
+        let victim = cluster.wait_active("db.service")?;
+        let before = token(cluster, &victim)?;
+        cluster.machine(&victim)?.kill()?;
+        cluster.wait_for_members(2)?;
+        let why = cluster.fleetctl("why db.service")?;
+        ensure!(why.contains("may be running it still"), "{why}");
+        cluster.machine(&victim)?.boot()?;
+        let home = cluster.wait_active("db.service")?;
+        let after = token(cluster, &home)?;
+        ensure!(home != victim && after > before);
+
+        // before its lease has ended
+        cluster.machine(&home)?.kill()?;
+        cluster.machine(&home)?.boot()?;
+        integration::wait_for("it to run again", TTL * 3, || {
+            let runs = cluster.wait_active("db.service").and_then(|home| token(cluster, &home));
+            match runs {
+                Ok(token) if token > after => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+    }
+
     a_fenced_unit_that_is_slow_to_stop_holds_up_no_other(2)
     fn story(cluster: &mut Cluster) -> Result<()> {
         let only = "TimeoutStopSec=60\n[X-Fleet]\nFence=yes\nConstraint=name!=m1\n";

@@ -356,7 +356,7 @@ pub(super) struct UnitRow {
     pub(super) name: String,
     _description: String,
     load: String,
-    active: String,
+    pub(super) active: String,
     sub: String,
     _following: String,
     _path: OwnedObjectPath,

@@ -55,7 +55,7 @@ impl Dbus {
             fell |= self.disarm(other).await?;
         }
         // its job would wait for those of fenced units that stop, and others for it
-        let is_there = |row: &UnitRow| row.name == LEASE_TARGET && row.job_type.is_empty();
+        let is_there = |row: &UnitRow| row.name == LEASE_TARGET && row.job_type != "stop";
         if fell || !active.iter().any(is_there) {
             let (method, lease) = ("StartUnit", (LEASE_TARGET, MODE));
             let _: OwnedObjectPath = self.manager(method, &lease).await?;
@@ -63,10 +63,14 @@ impl Dbus {
         Ok(fell)
     }
 
-    /// The timers, and the target.
+    /// The timers and the target, as far as they are there, or about to be: systemd does what has been asked of it when it has
+    /// answered everybody.
     async fn active(&self) -> Result<Vec<UnitRow>, SystemdError> {
-        let wanted = (&["active"][..], &[TIMERS, LEASE_TARGET][..]);
-        self.manager("ListUnitsByPatterns", &wanted).await
+        let states: &[&str] = &[];
+        let wanted = (states, &[TIMERS, LEASE_TARGET][..]);
+        let mut rows: Vec<UnitRow> = self.manager("ListUnitsByPatterns", &wanted).await?;
+        rows.retain(|row| row.active == "active" || row.job_type == "start");
+        Ok(rows)
     }
 
     async fn start_timer(&self, name: &str, timer: &str, at: u64) -> Result<(), SystemdError> {

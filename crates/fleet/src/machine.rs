@@ -67,6 +67,11 @@ pub struct Cordon {
     pub grace: Duration,
 }
 
+impl Cordon {
+    /// The longest grace that can be ordered: 30 days. A machine that is away for longer is not being rebooted.
+    pub const LONGEST_GRACE: Duration = Duration::from_secs(30 * 86_400);
+}
+
 /// The record `away/<id>`: a machine's lease has ended, or it has said that it leaves, and the leader has noticed. It goes when the
 /// machine is back, or when nothing waits for it and some time has passed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -203,6 +203,12 @@ pub struct AwayMachine {
     pub braked: bool,
     /// How many units wait for it.
     pub waiting: usize,
+    /// What an operator has ordered about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<Cordon>,
+    /// What is left of the grace that was announced for it, in seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grace_left: u64,
 }
 
 /// A machine, and the units that a drain would take off it.

@@ -150,7 +150,7 @@ pub(crate) enum Command {
     #[command(after_help = "Fields: unit, hash, dstate, state, target, global, desc")]
     ListUnitFiles(ListUnitFiles),
     /// List the machines of the cluster
-    #[command(after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why)")]
+    #[command(after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why; with it, machines that are away and waited for\nare listed, too)")]
     ListMachines(ListMachines),
     /// Tell what would move and what would wait, if machines went, came, or units were started
     #[command(after_help = WHAT_IF_HELP)]

@@ -228,7 +228,8 @@ pub fn parse_seconds(text: &str) -> Option<u64> {
 /// So many seconds as [`parse_seconds`] reads them: `1h 30min`.
 pub fn print_seconds(seconds: u64) -> String {
     let parts = [
-        (seconds / 3600, "h"),
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
         (seconds / 60 % 60, "min"),
         (seconds % 60, "s"),
     ];
@@ -239,5 +240,25 @@ pub fn print_seconds(seconds: u64) -> String {
     match parts.is_empty() {
         true => "0s".to_owned(),
         false => parts.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_seconds, print_seconds};
+
+    #[test]
+    fn times_are_read_as_they_are_printed() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (90, "1min 30s"),
+            (600, "10min"),
+            (5_400, "1h 30min"),
+            (2_592_000, "30d"),
+            (90_061, "1d 1h 1min 1s"),
+        ] {
+            assert_eq!(print_seconds(seconds), text);
+            assert_eq!(parse_seconds(text), Some(seconds));
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
+use fleet::Cordon as Order;
+use fleet::requirements::print_seconds;
 
 /// `cordon`.
 #[derive(Debug, Args)]
@@ -17,8 +19,8 @@ pub(crate) struct Cordon {
         hide_default_value = true
     )]
     pub(crate) reason: String,
-    /// How long its units wait for it when it is away, such as 10min: it is to be rebooted
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// How long its units wait for it when it is away, such as 10min, and 30d at most: it is to be rebooted
+    #[arg(long, value_name = "TIME", value_parser = grace)]
     pub(crate) grace: Option<Duration>,
 }
 
@@ -132,4 +134,12 @@ pub(crate) struct WhatIf {
 
 fn duration(text: &str) -> Result<Duration, String> {
     super::events::time(text).map(Duration::from_secs)
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    let (grace, longest) = (duration(text)?, Order::LONGEST_GRACE);
+    match grace <= longest {
+        true => Ok(grace),
+        false => Err(format!("expected {} at most", print_seconds(longest.as_secs()))),
+    }
 }

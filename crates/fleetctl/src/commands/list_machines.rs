@@ -13,52 +13,104 @@ use crate::client::{Client, ClientError};
 use crate::listing::{self, Column, Context, dash};
 use crate::{legend, output};
 
-const COLUMNS: [Column<Machine>; 4] = [
+/// A machine that is there, or one that is away and waited for.
+struct Row {
+    machine: Machine,
+    away: Option<AwayMachine>,
+}
+
+const COLUMNS: [Column<Row>; 4] = [
     Column {
         name: "machine",
-        cell: |machine, context| legend::machine(&machine.id, context.full),
+        cell: |row, context| legend::machine(&row.machine.id, context.full),
     },
     Column {
         name: "ip",
-        cell: |machine, _| dash(&machine.primary_ip),
+        cell: |row, _| dash(&row.machine.primary_ip),
     },
     Column {
         name: "metadata",
-        cell: |machine, _| metadata(machine),
+        cell: |row, _| metadata(&row.machine),
     },
     Column {
         name: "state",
-        cell: |machine, context| state(context.cordons.get(&machine.id)),
+        cell: state,
     },
 ];
 
 pub(crate) async fn run(client: &Client, options: &ListMachines) -> anyhow::Result<ExitCode> {
     let columns = listing::select(&COLUMNS, &options.fields)?;
     let machines = client.machines().await.or_else(explain)?;
-    let cordons = match listing::shows(&columns, "state") {
-        true => client
-            .cordons()
-            .await
-            .context("Error retrieving the machines' states")?,
-        false => BTreeMap::new(),
-    };
+    // an old server knows no such machines
+    let mut away = client.away().await.unwrap_or_default();
+    away.retain(|machine| machine.waiting > 0);
+    let mut rows: Vec<Row> = machines.into_iter().map(Row::there).collect();
+    let mut cordons = BTreeMap::new();
+    if listing::shows(&columns, "state") {
+        let failed = "Error retrieving the machines' states";
+        cordons = client.cordons().await.context(failed)?;
+        rows.extend(away.drain(..).map(Row::away));
+        rows.sort_by(|a, b| a.machine.id.cmp(&b.machine.id));
+    }
     let context = Context {
         full: options.table.full,
         cordons,
         ..Context::default()
     };
-    listing::print(&columns, &machines, &context, &options.table);
-    // an old server knows no such machines
-    let away = client.away().await.unwrap_or_default();
-    for machine in away.iter().filter(|machine| machine.waiting > 0) {
+    listing::print(&columns, &rows, &context, &options.table);
+    for machine in &away {
         output::warn(&awaited(machine, context.full));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A machine that is not listed because it is away, and for which units wait.
+impl Row {
+    fn there(machine: Machine) -> Self {
+        Row {
+            machine,
+            away: None,
+        }
+    }
+
+    /// Of a machine that is away only its id is known.
+    fn away(away: AwayMachine) -> Self {
+        let machine = Machine {
+            id: away.machine_id.clone(),
+            ..Machine::default()
+        };
+        Row {
+            machine,
+            away: Some(away),
+        }
+    }
+}
+
+/// A machine that is not in the table because it is away, and for which units wait.
 fn awaited(machine: &AwayMachine, full: bool) -> String {
     let name = legend::machine(&machine.machine_id, full);
+    let order = announced(machine).map_or_else(String::new, |order| format!(" ({order})"));
+    format!(
+        "Machine {name} is {}{order}; \"fleetctl forget\" gives it up.",
+        absence(machine)
+    )
+}
+
+/// What the machine is besides being there: away, or what an operator has ordered.
+fn state(row: &Row, context: &Context) -> String {
+    match &row.away {
+        Some(away) => {
+            let order = announced(away).map_or_else(String::new, |order| format!("; {order}"));
+            absence(away) + &order
+        }
+        None => {
+            let cordon = context.cordons.get(&row.machine.id);
+            cordon.map_or_else(|| "-".to_owned(), |cordon| order(cordon, None))
+        }
+    }
+}
+
+/// Who waits for a machine that is away.
+fn absence(machine: &AwayMachine) -> String {
     let units = match machine.waiting {
         1 => "1 unit waits".to_owned(),
         several => format!("{several} units wait"),
@@ -67,27 +119,36 @@ fn awaited(machine: &AwayMachine, full: bool) -> String {
         true => ", as too many machines were lost at once",
         false => "",
     };
-    format!("Machine {name} is away and {units} for it{why}; \"fleetctl forget\" gives it up.")
+    format!("away and {units} for it{why}")
 }
 
-/// What an operator has ordered about the machine, and why.
-fn state(cordon: Option<&Cordon>) -> String {
-    let Some(cordon) = cordon else {
-        return "-".to_owned();
+/// What an operator had ordered about a machine that is away.
+fn announced(machine: &AwayMachine) -> Option<String> {
+    let cordon = machine.cordon.as_ref()?;
+    Some(order(cordon, Some(machine.grace_left)))
+}
+
+/// What an operator has ordered about a machine, and why; with what is `left` of its grace while it is away.
+fn order(cordon: &Cordon, left: Option<u64>) -> String {
+    let what = match cordon.drain {
+        Some(_) => "draining",
+        None => "cordoned",
     };
-    let what = if cordon.drain.is_some() {
-        "draining"
-    } else {
-        "cordoned"
+    let grace = print_seconds(cordon.grace);
+    let grace = match (cordon.grace, left) {
+        (0, _) => String::new(),
+        (_, None) => format!(", with {grace} of grace"),
+        (_, Some(0)) => format!(", with {grace} of grace, which is over"),
+        (_, Some(left)) => format!(
+            ", with {grace} of grace, {} of it left",
+            print_seconds(left)
+        ),
     };
-    let what = match cordon.grace {
-        0 => what.to_owned(),
-        grace => format!("{what}, with {} of grace", print_seconds(grace)),
+    let reason = match cordon.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
     };
-    match cordon.reason.as_str() {
-        "" => what,
-        reason => format!("{what}: {reason}"),
-    }
+    format!("{what}{grace}{reason}")
 }
 
 fn metadata(machine: &Machine) -> String {

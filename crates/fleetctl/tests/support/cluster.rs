@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fleet::v1;
-use fleet::v2::{MachineUnitState, PutResult, UnitStatus};
+use fleet::v2::{Cordon, MachineUnitState, PutResult, UnitStatus};
 use unitfile::{UnitFile, UnitOption};
 
 /// How long a slow unit takes to start.
@@ -22,6 +22,7 @@ pub(crate) const SLOW: Duration = Duration::from_millis(3500);
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) machines: BTreeMap<String, v1::Machine>,
+    pub(crate) cordons: BTreeMap<String, Cordon>,
     units: BTreeMap<String, Unit>,
 }
 
@@ -127,6 +128,53 @@ impl Cluster {
         result(code, "")
     }
 
+    /// Keeps units away from a machine. A drain has moved at once what can move.
+    pub(crate) fn cordon(&mut self, id: &str, cordon: Option<Cordon>) {
+        match cordon {
+            None => drop(self.cordons.remove(id)),
+            Some(cordon) => {
+                let drains = cordon.drain.is_some();
+                self.cordons.insert(id.to_owned(), cordon);
+                let staying = self.staying(id);
+                let there = |(name, unit): &(&String, &mut Unit)| {
+                    unit.machine.as_deref() == Some(id) && !staying.contains_key(*name)
+                };
+                let leaving = self.units.iter_mut().filter(there);
+                leaving
+                    .filter(|_| drains)
+                    .for_each(|(_, unit)| unit.machine = None);
+                self.plan();
+            }
+        }
+    }
+
+    /// The units that are on a machine.
+    pub(crate) fn units_on(&self, id: &str) -> Vec<String> {
+        let there = |(_, unit): &(&String, &Unit)| unit.machine.as_deref() == Some(id);
+        self.units
+            .iter()
+            .filter(there)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Those of them that no other machine takes, and why.
+    pub(crate) fn staying(&self, id: &str) -> BTreeMap<String, String> {
+        let takes = |machine: &&v1::Machine, unit: &Unit| {
+            machine.id != id && unit.fits(machine) && !self.cordons.contains_key(&machine.id)
+        };
+        let stays = |name: &String| {
+            !self
+                .machines
+                .values()
+                .any(|machine| takes(&machine, &self.units[name]))
+        };
+        let names = self.units_on(id).into_iter().filter(stays);
+        names
+            .map(|name| (name, "no machine fits".to_owned()))
+            .collect()
+    }
+
     pub(crate) fn delete(&mut self, name: &str) -> bool {
         self.units.remove(name).is_some()
     }
@@ -144,7 +192,8 @@ impl Cluster {
                     .machines
                     .values()
                     .filter(|machine| unit.fits(machine))
-                    .map(|machine| &machine.id);
+                    .map(|machine| &machine.id)
+                    .filter(|id| !self.cordons.contains_key(*id));
                 ids.min_by_key(|id| load.get(id)).cloned()
             };
             let wanted = unit.desired != "inactive" && !unit.is_global();

@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 
 use super::cluster::Cluster;
+use super::operate::{self, Operated};
 
 /// What the server can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) enum Version {
     V2,
 }
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// How requests are answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) requests: Mutex<Vec<String>>,
     /// What has happened, oldest first.
     pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) operated: Mutex<Operated>,
     pub(crate) mood: Mutex<Mood>,
     /// Items in a page of API v1.
     pub(crate) page: usize,
@@ -61,6 +63,7 @@ impl Shared {
             cluster: Mutex::default(),
             requests: Mutex::default(),
             events: Mutex::default(),
+            operated: Mutex::default(),
             mood: Mutex::default(),
             page: 3,
         })
@@ -98,7 +101,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
         Mood::Broken(code, message) => return Ok(error(code, &message)),
     }
     Ok(match uri.strip_prefix("/fleet/v2/") {
-        Some(path) if shared.version == Version::V2 => v2(path, &body, shared),
+        Some(path) if shared.version == Version::V2 => v2(&method, path, &body, shared),
         Some(_) => plain(404, "404 page not found\n"),
         None => v1(
             &method,
@@ -109,7 +112,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
     })
 }
 
-fn v2(path: &str, body: &[u8], shared: Arc<Shared>) -> Answer {
+fn v2(method: &Method, path: &str, body: &[u8], shared: Arc<Shared>) -> Answer {
     match path {
         "units" => {
             let units: PutUnits = serde_json::from_slice(body).unwrap();
@@ -123,7 +126,8 @@ fn v2(path: &str, body: &[u8], shared: Arc<Shared>) -> Answer {
             watch(names.units, shared)
         }
         _ if path.starts_with("events?") => events(path, &shared),
-        _ => plain(404, "404 page not found\n"),
+        _ => operate::answer(method, path, body, &shared)
+            .unwrap_or_else(|| plain(404, "404 page not found\n")),
     }
 }
 
@@ -275,11 +279,11 @@ fn parameter<'a>(query: &'a str, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-fn json(value: &impl Serialize) -> Answer {
+pub(super) fn json(value: &impl Serialize) -> Answer {
     plain(200, &serde_json::to_string(value).unwrap())
 }
 
-fn error(code: u16, message: &str) -> Answer {
+pub(super) fn error(code: u16, message: &str) -> Answer {
     let detail = v1::ErrorDetail {
         code,
         message: message.to_owned(),
@@ -288,7 +292,7 @@ fn error(code: u16, message: &str) -> Answer {
     plain(code, &body)
 }
 
-fn plain(code: u16, body: &str) -> Answer {
+pub(super) fn plain(code: u16, body: &str) -> Answer {
     let mut answer = Response::new(Full::from(body.to_owned()).boxed_unsync());
     *answer.status_mut() = hyper::StatusCode::from_u16(code).unwrap();
     answer

@@ -8,6 +8,9 @@
 //!     [Service]
 //!     ExecStart=/bin/true
 //! there machine 1f8d... 10.99.0.11             a machine joins the other cluster, an old one that is served at other.sock
+//! away {"machineID":"…", …}                     a machine that is away, as API v2 has it
+//! cordon aaaa {"reason":"…", …}                an operator's order about a machine that need not be there, as API v2 has it
+//! asked what-if {…}                            what API v2 answers to a question, by its path
 //! event {"what":"leading", …}                  something that has happened, as API v2 has it
 //! answer 503 no etcd                           from now on every request is answered so; also `never`, `normally`, and
 //!                                              `briefly`: watches end after their first lines
@@ -134,6 +137,21 @@ impl Stage {
             Some(("event", json)) => {
                 let event = serde_json::from_str(json).unwrap();
                 self.shared.events.lock().unwrap().push(event);
+            }
+            Some(("away", json)) => {
+                let away = serde_json::from_str(json).unwrap();
+                self.shared.operated.lock().unwrap().away.push(away);
+            }
+            Some(("cordon", words)) => {
+                let (id, json) = words.split_once(' ').unwrap();
+                let cordon = serde_json::from_str(json).unwrap();
+                let mut cluster = self.shared.cluster.lock().unwrap();
+                cluster.cordon(id, Some(cordon));
+            }
+            Some(("asked", words)) => {
+                let (path, json) = words.split_once(' ').unwrap();
+                let mut operated = self.shared.operated.lock().unwrap();
+                operated.answers.insert(path.to_owned(), json.to_owned());
             }
             Some(("there", line)) => join(&self.other, line.strip_prefix("machine ").unwrap()),
             Some(("answer", words)) => self.answer(words),

@@ -1,10 +1,12 @@
 //! `/fleet/v2/away`: machines that are away, and those that are given up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use fleet::requirements::print_seconds;
 use fleet::schedule::{Hold, hold};
 use fleet::v2::AwayMachine;
 use fleet::{Away, Cluster, MachineId};
@@ -12,7 +14,7 @@ use registry::Table;
 use unitfile::UnitName;
 
 use super::error::{ApiError, json};
-use super::{Api, terms};
+use super::{Api, cordon, terms};
 
 const TABLES: [Table; 8] = [
     Table::Away,
@@ -50,12 +52,16 @@ fn told(cluster: &Cluster, id: &MachineId, away: &Away) -> AwayMachine {
         !global && hold(cluster, unit.as_str(), id, now).is_some()
     };
     let waiting = rows.filter(|(unit, _)| waits(unit));
+    let cordon = cluster.cordons.get(id);
+    let grace = cordon.map(|cordon| away.since.saturating_add(cordon.grace));
     AwayMachine {
         machine_id: id.to_string(),
         since: away.since.as_secs(),
         announced: away.announced,
         braked: away.massive && !cluster.forgotten.contains(id),
         waiting: waiting.count(),
+        cordon: cordon.map(cordon::told),
+        grace_left: grace.map_or(0, |end| end.saturating_sub(now).as_secs()),
     }
 }
 
@@ -80,19 +86,17 @@ pub(super) fn waiting(cluster: &Cluster, unit: &UnitName, machine: &MachineId) -
     let Some(hold) = hold(cluster, unit.as_str(), machine, terms.now) else {
         return String::new();
     };
+    let left = |end: Duration| print_seconds(end.saturating_sub(terms.now).as_secs());
     let why = match hold {
-        Hold::Until(end) => {
-            let left = end.saturating_sub(terms.now).as_secs();
-            format!("it is moved in {left} s (MoveDelaySec=)")
-        }
+        Hold::Until(end) => format!("it is moved in {} (MoveDelaySec=)", left(end)),
         Hold::Grace(end) => {
-            let left = end.saturating_sub(terms.now).as_secs();
-            format!("it is moved in {left} s (its machine's absence was announced)")
+            let left = left(end);
+            format!("it is moved in {left} (its machine's absence was announced)")
         }
         Hold::Sticky => "it waits for it (Sticky=)".to_owned(),
         Hold::Brake(Some(end)) => {
-            let left = end.saturating_sub(terms.now).as_secs();
-            format!("others that were lost with it are back, and it has {left} s more")
+            let left = left(end);
+            format!("others that were lost with it are back, and it has {left} more")
         }
         Hold::Brake(None) => {
             "so many machines were lost at once that their units wait for them".to_owned()

@@ -41,7 +41,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, ApiErr
     Ok(json(&cordons.collect::<BTreeMap<_, _>>()))
 }
 
-fn told(cordon: &Cordon) -> v2::Cordon {
+pub(super) fn told(cordon: &Cordon) -> v2::Cordon {
     v2::Cordon {
         reason: cordon.reason.clone(),
         drain: cordon.drain,
@@ -60,6 +60,11 @@ pub(super) async fn put(
     if asked.drain == Some(0) {
         return Err(ApiError::bad_request("drain: must be 1 or more"));
     }
+    let longest = Cordon::LONGEST_GRACE.as_secs();
+    if asked.grace > longest {
+        let message = format!("grace: must be {longest} s or less");
+        return Err(ApiError::bad_request(message));
+    }
     let cordon = Cordon {
         reason: asked.reason,
         drain: asked.drain,
@@ -72,7 +77,12 @@ pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    api.cordon(&id, None).await
+    let known = api.picture(&[Table::Cordons]).await?;
+    // what changes nothing is no event
+    match known.cordons.contains_key(id.as_str()) {
+        true => api.cordon(&id, None).await,
+        false => Ok(StatusCode::NO_CONTENT),
+    }
 }
 
 impl Api {

@@ -10,7 +10,7 @@
 //! - `POST /fleet/v2/what-if` with [`WhatIf`] answers [`WhatThen`]: what the leader would do; nothing is done.
 //! - `GET /fleet/v2/events` answers what has happened as newline-delimited [`Event`]s, in the order in which it was told;
 //!   with `follow=1` it goes on. `unit=` (a name or a pattern) and `machine=` (an id or its beginning), each as often as wanted:
-//!   what is about any of them. `lines=N`: the last so many. `since=`, in milliseconds since the Unix epoch; `after=`, a revision.
+//!   what is about any of them. `kind=`, as often as wanted: what is of any of these kinds. `lines=N`: the last so many. `since=`, in milliseconds since the Unix epoch; `after=`, a revision.
 //! - `POST /fleet/v2/watch` with [`WatchUnits`] answers a stream of newline-delimited [`UnitStatus`]: one line
 //!   for each unit at once, then one for each change. An empty line now and then shows that the server lives.
 

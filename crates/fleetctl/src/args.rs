@@ -11,13 +11,14 @@ mod units;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::with_environment;
 use crate::{argv, endpoint};
 
 pub(crate) use ask::{ListMachines, ListUnitFiles, ListUnits, Output, Table, Why};
-pub(crate) use events::Events;
+pub(crate) use events::{Events, Since};
 use help::{
     COMMAND_HELP, COMPLETION_HELP, DRAIN_HELP, EVENTS_HELP, EXAMPLES, IMPORT_HELP, JOURNAL_HELP,
     SSH_HELP, START_HELP, STATUS_HELP, WHAT_IF_HELP, WHY_HELP,
@@ -150,20 +151,22 @@ pub(crate) enum Command {
     #[command(after_help = "Fields: unit, hash, dstate, state, target, global, desc")]
     ListUnitFiles(ListUnitFiles),
     /// List the machines of the cluster
-    #[command(after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why; with it, machines that are away and waited for\nare listed, too)")]
+    #[command(
+        after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why; with it, machines that are away and waited for\nare listed, too)"
+    )]
     ListMachines(ListMachines),
     /// Tell what would move and what would wait, if machines went, came, or units were started
     #[command(after_help = WHAT_IF_HELP)]
     WhatIf(WhatIf),
-    /// Keep new units away from a machine; those that are there stay
+    /// Keep new units away from machines; those that are there stay
     #[command(
         after_help = "Global units do not heed it. With --grace, units that are there are not moved when the machine is away, however it\nwent, until that time is over. What is not said again stays as it was ordered before; --grace 0 takes it back.\n\nExamples:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'\n  fleetctl cordon 113f16a7 --grace 10min --reason 'new kernel'"
     )]
     Cordon(Cordon),
-    /// Let a machine take units again
-    #[command(after_help = "Example:\n  fleetctl uncordon 113f16a7")]
+    /// Let machines take units again
+    #[command(after_help = "Example:\n  fleetctl uncordon 113f16a7 8d8c2b1f")]
     Uncordon(Uncordon),
-    /// Move a machine's units elsewhere, a few at a time, and keep new ones away
+    /// Move machines' units elsewhere, a few at a time, and keep new ones away
     #[command(after_help = DRAIN_HELP)]
     Drain(Drain),
     /// Move a unit to another machine, with those that it cannot go without
@@ -244,7 +247,21 @@ impl Cli {
     ) -> Result<Self, clap::Error> {
         let mut command = Self::definition();
         let args = argv::normalise(args, &command);
-        Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)
+        let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?)?;
+        match cli.contradiction() {
+            Some(what) => Err(command.error(ErrorKind::ArgumentConflict, what)),
+            None => Ok(cli),
+        }
+    }
+
+    /// What cannot be asked for together.
+    fn contradiction(&self) -> Option<&'static str> {
+        match &self.command {
+            Some(Command::Drain(drain)) if drain.no_block && drain.deadline.is_some() => Some(
+                "--deadline cannot be used with --no-block: it is kept by the command, while it waits",
+            ),
+            _ => None,
+        }
     }
 
     /// The definition, environment included: an empty variable is as good as none. The help of a command leaves the

@@ -26,6 +26,12 @@ pub(crate) fn normalise(args: impl Iterator<Item = OsString>, command: &Command)
     args
 }
 
+/// The name of the command that the arguments are for, be it cut short there.
+pub(crate) fn command_name<'a>(args: &[OsString], command: &'a Command) -> Option<&'a str> {
+    let flags = Flags::of(std::iter::once(command));
+    meant(&args[command_word(args, &flags)?], command)
+}
+
 /// Puts `--` between the flags of `ssh` and its words, for the words may look like flags: `ssh MACHINE ls -l`.
 ///
 /// After the first word only long flags are taken, as scripts of old have them there.
@@ -34,8 +40,8 @@ fn set_apart(mut args: Vec<OsString>, command: &Command) -> Vec<OsString> {
         return args;
     };
     let flags = Flags::of([command, ssh].into_iter());
-    let Some(position) = command_word(&args, &flags).filter(|at| is_ssh(&args[*at], command))
-    else {
+    let is_ssh = |at: &usize| meant(&args[*at], command) == Some("ssh");
+    let Some(position) = command_word(&args, &flags).filter(is_ssh) else {
         return args;
     };
     let mut rest = args.split_off(position + 1).into_iter();
@@ -65,14 +71,15 @@ fn command_word(args: &[OsString], flags: &Flags) -> Option<usize> {
     Some(at)
 }
 
-/// Whether a word is `ssh`, or short for nothing else.
-fn is_ssh(word: &OsString, command: &Command) -> bool {
-    let Some(word) = word.to_str().filter(|word| !word.is_empty()) else {
-        return false;
-    };
+/// The command that a word names, or is short for and no other.
+fn meant<'a>(word: &OsString, command: &'a Command) -> Option<&'a str> {
+    let word = word.to_str().filter(|word| !word.is_empty())?;
+    if let Some(named) = command.find_subcommand(word) {
+        return Some(named.get_name());
+    }
     let names = command.get_subcommands().map(Command::get_name);
-    let meant: Vec<&str> = names.filter(|name| name.starts_with(word)).collect();
-    word == "ssh" || meant == ["ssh"]
+    let mut meant = names.filter(|name| name.starts_with(word));
+    meant.next().filter(|_| meant.next().is_none())
 }
 
 /// The flags of some commands; whether a value follows each.
@@ -162,7 +169,7 @@ fn long_form(text: &str, flags: &Flags) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::normalise;
+    use super::{command_name, normalise};
     use crate::args::Cli;
 
     fn normalised(line: &str) -> String {
@@ -198,6 +205,23 @@ mod tests {
             normalised("fleetctl ssh -unit=a journalctl -full"),
             "fleetctl ssh --unit=a -- journalctl -full"
         );
+    }
+
+    #[test]
+    fn the_command_that_is_meant() {
+        let meant = |line: &str| {
+            let args: Vec<_> = line.split(' ').map(Into::into).collect();
+            command_name(&args, &Cli::definition()).map(str::to_owned)
+        };
+        for (line, name) in [
+            ("fleetctl list-m --colour", Some("list-machines")),
+            ("fleetctl --endpoint drain d hello", Some("destroy")),
+            ("fleetctl --colour start hello", Some("start")),
+            ("fleetctl l", None),
+            ("fleetctl --debug", None),
+        ] {
+            assert_eq!(meant(line).as_deref(), name, "{line}");
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::args::Table;
 use crate::legend::Addresses;
 use crate::{output, table};
 
+/// Fields that are there for the sake of old scripts.
+const DEPRECATED: [&str; 1] = ["tmachine"];
+
 /// A column that `--fields` can name.
 pub(crate) struct Column<Row> {
     /// Its name there; in upper case, its header.
@@ -30,12 +33,12 @@ pub(crate) struct Context {
 /// What is wrong with `--fields`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FieldError {
-    /// Nothing.
-    #[error("Must define output format")]
-    None,
-    /// A name that no column has.
-    #[error("Invalid key in output format: {0:?}")]
-    Unknown(String),
+    /// Nothing; the fields that there are.
+    #[error("Must define output format\nFields: {0}")]
+    None(String),
+    /// A name that no column has; the fields that there are.
+    #[error("Invalid key in output format: {0:?}\nFields: {1}")]
+    Unknown(String, String),
 }
 
 /// The columns that `fields` names, in its order.
@@ -47,13 +50,20 @@ pub(crate) fn select<'a, Row>(
     fields: &str,
 ) -> Result<Vec<&'a Column<Row>>, FieldError> {
     if fields.is_empty() {
-        return Err(FieldError::None);
+        return Err(FieldError::None(names(columns)));
     }
     let find = |field: &str| {
         let column = columns.iter().find(|column| column.name == field);
-        column.ok_or_else(|| FieldError::Unknown(field.to_owned()))
+        column.ok_or_else(|| FieldError::Unknown(field.to_owned(), names(columns)))
     };
     fields.split(',').map(find).collect()
+}
+
+/// The fields that there are, without those that are named in warnings only.
+fn names<Row>(columns: &[Column<Row>]) -> String {
+    let names = columns.iter().map(|column| column.name);
+    let named = names.filter(|name| !DEPRECATED.contains(name));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether one of `columns` is called `name`.

@@ -45,7 +45,8 @@ fn main() -> ExitCode {
     match Cli::read(std::env::args_os()) {
         Ok(cli) => run(&cli),
         Err(error) if error.use_stderr() => {
-            output::warn(&usage::explain(&error));
+            let args: Vec<_> = std::env::args_os().collect();
+            output::warn(&usage::explain(&error, &args, &Cli::definition()));
             ExitCode::from(USAGE)
         }
         Err(help) => {

@@ -57,12 +57,16 @@ Examples:
   fleetctl import backup";
 
 pub(super) const DRAIN_HELP: &str = "\
-The cluster's leader moves them: the next one goes when the one before is what it should be on its new machine,
-whatever becomes of this command. What no other machine may take stays, and is named; global units stay, too.
+The cluster's leader moves them: the next one goes when the one before is what it should be on its
+new machine, whatever becomes of this command. What no other machine may take stays, and is named;
+global units stay, too.
 \"fleetctl uncordon\" ends it at any time.
+Several machines are all ordered first, so that no unit goes from one of them to another, and then
+waited for together: --max is for each of them, --deadline for all. What goes wrong with one keeps
+nothing from the others.
 
 Examples:
-  fleetctl drain 113f16a7
+  fleetctl drain 113f16a7 8d8c2b1f
   fleetctl drain 113f16a7 --max 10 --deadline 10min";
 
 pub(super) const WHAT_IF_HELP: &str = "\
@@ -87,10 +91,15 @@ What the leader decided and how units fared on their machines, in the order in w
 TIME is UTC, by the clock of the machine that told it. The cluster keeps the last 2,000 records.
 Units may be patterns; units and machines may be gone by now.
 Fields: time, what, unit, machine, reason
+Kinds: scheduled, rescheduled, moved, unscheduled, machine-joined, machine-lost, machine-leaves,
+machine-back, machine-forgotten, braked, released, drained, leading, started, ended, stopped, failed,
+waits, adopted, cordoned, drains, uncordoned
+Dates: 2026-11-28, '2026-11-28 10:00', 2026-11-28T10:00:00Z; UTC unless they say another zone
 
 Examples:
   fleetctl events                              the last 50
   fleetctl events --since 1h 'web@*' 113f16a7  of some units, or of a machine
+  fleetctl events --kind failed,moved --since 2026-11-28
   fleetctl events -f hello.service             go on until interrupted";
 
 pub(super) const COMPLETION_HELP: &str = "\
@@ -105,3 +114,19 @@ pub(super) const COMMAND_HELP: &str = "\
 {all-args}
 
 Every command also takes the global options: see fleetctl --help.{after-help}";
+
+#[cfg(test)]
+mod tests {
+    use fleet::history::What;
+
+    #[test]
+    fn every_kind_of_event_is_named() {
+        let (_, rest) = super::EVENTS_HELP.split_once("Kinds: ").unwrap_or_default();
+        let (kinds, _) = rest.split_once("\nDates").unwrap_or_default();
+        let named: Vec<&str> = kinds
+            .split([',', '\n', ' '])
+            .filter(|word| !word.is_empty())
+            .collect();
+        assert_eq!(named, What::ALL.map(What::as_str));
+    }
+}

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use fleet::v2::Event;
 
-use crate::args::{Events as Options, Output};
+use crate::args::{Events as Options, Output, Since};
 use crate::client::Client;
 use crate::legend::machine;
 use crate::listing::{self, Column, Context, dash};
@@ -115,9 +115,13 @@ fn query(options: &Options) -> Vec<(&'static str, String)> {
     if options.lines != "all" {
         query.push(("lines", options.lines.clone()));
     }
-    if let Some(seconds) = options.since {
-        query.push(("since", now().saturating_sub(seconds * 1_000).to_string()));
-    }
+    let since = options.since.map(|since| match since {
+        Since::Ago(seconds) => now().saturating_sub(seconds.saturating_mul(1_000)),
+        Since::Date(millis) => millis,
+    });
+    query.extend(since.map(|millis| ("since", millis.to_string())));
+    let kinds = options.kind.iter();
+    query.extend(kinds.map(|kind| ("kind", kind.to_string())));
     for word in &options.about {
         // as lists show it
         let shortened = word.strip_suffix("...");
@@ -138,10 +142,14 @@ fn now() -> u64 {
 }
 
 fn nothing(options: &Options) -> String {
-    let lately = if options.since.is_some() {
-        "in that time"
-    } else {
-        "so far"
+    let when = match options.since {
+        Some(_) => "in that time",
+        None => "so far",
+    };
+    let kinds = options.kind.iter().map(|kind| kind.as_str());
+    let lately = match kinds.collect::<Vec<_>>().join(" or ") {
+        kinds if kinds.is_empty() => when.to_owned(),
+        kinds => format!("{when} that is {kinds}"),
     };
     match options.about.as_slice() {
         [] => format!("Nothing has happened {lately}."),

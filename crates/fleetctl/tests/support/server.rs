@@ -185,6 +185,9 @@ fn events(path: &str, shared: &Shared) -> Answer {
     };
     let mut events = shared.events.lock().unwrap().clone();
     events.retain(about);
+    let kinds = words.iter().filter(|(name, _)| *name == "kind");
+    let kinds: Vec<&str> = kinds.map(|(_, kind)| *kind).collect();
+    events.retain(|event| kinds.is_empty() || kinds.contains(&event.what.as_str()));
     events.retain(|event| event.revision > number("after").unwrap_or(0));
     events.retain(|event| event.time >= number("since").unwrap_or(0).unsigned_abs());
     let lines = number("lines").map_or(usize::MAX, |lines| usize::try_from(lines).unwrap());

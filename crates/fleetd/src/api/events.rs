@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use fleet::glob;
+use fleet::history::What;
 use fleet::v2::Event;
 use futures_util::stream::{self, Stream};
 use registry::{EventRecord, EventWatch};
@@ -28,6 +29,8 @@ struct Wanted {
     units: Vec<String>,
     /// or of the machines whose ids begin so; everything if neither is named.
     machines: Vec<String>,
+    /// What is of any of these kinds; everything if none is named.
+    kinds: Vec<What>,
     /// What happened then or later, in milliseconds since the Unix epoch.
     since: Option<u64>,
     /// What was told after that revision.
@@ -93,6 +96,7 @@ impl Wanted {
             match name.as_str() {
                 "unit" => wanted.units.push(value.clone()),
                 "machine" => wanted.machines.push(value.clone()),
+                "kind" => wanted.kinds.push(kind(value)?),
                 "since" => wanted.since = Some(value.parse().map_err(|_| number())?),
                 "after" => wanted.after = Some(value.parse().map_err(|_| number())?),
                 "lines" => wanted.lines = Some(value.parse().map_err(|_| number())?),
@@ -121,9 +125,17 @@ impl Wanted {
             };
             self.machines.iter().any(begins)
         };
+        let mut kinds = self.kinds.iter();
+        let of_kind = self.kinds.is_empty() || kinds.any(|kind| kind.as_str() == event.what);
         let late_enough = self.since.is_none_or(|since| event.time >= since);
-        late_enough && (anything || unit() || machine())
+        late_enough && of_kind && (anything || unit() || machine())
     }
+}
+
+fn kind(word: &str) -> Result<What, String> {
+    let kinds = || What::ALL.map(What::as_str).join(", ");
+    word.parse()
+        .map_err(|error| format!("kind: {error}; there are {}", kinds()))
 }
 
 fn lines_of(events: &[Event]) -> String {

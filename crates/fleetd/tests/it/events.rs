@@ -174,6 +174,28 @@ async fn who_follows_hears_what_comes_until_the_server_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operators_orders_are_told_once() {
+    let mut world = World::new().await;
+    let a = world.host("aaa").await;
+    let cordon = "/fleet/v2/machines/aaa/cordon";
+    let orders = [
+        ("PUT", "{\"reason\":\"new disk\"}"),
+        ("DELETE", ""),
+        // nothing is to be taken back any more
+        ("DELETE", ""),
+    ];
+    for (method, body) in orders {
+        let line = format!("{method} {cordon}");
+        let answer = http::send(&a.socket(), &line, &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+    let kinds = "?kind=uncordoned&kind=cordoned&kind=drains";
+    assert_eq!(told(&a, kinds).await, ["cordoned aaa", "uncordoned aaa"]);
+    let last = format!("{kinds}&lines=1");
+    assert_eq!(told(&a, &last).await, ["uncordoned aaa"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_wrongly_is_refused() {
     let mut world = World::new().await;
     let a = world.host("aaa").await;
@@ -186,6 +208,12 @@ async fn what_is_asked_wrongly_is_refused() {
             "{answer:?}"
         );
     }
+    let answer = a.get("/fleet/v2/events?kind=exploded").await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(
+        answer.body.contains("no event is called") && answer.body.contains("there are scheduled, "),
+        "{answer:?}"
+    );
     let answer = http::send(&a.socket(), "POST /fleet/v2/events", &[], b"").await;
     assert_eq!(answer.status, 405);
 }

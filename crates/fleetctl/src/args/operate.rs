@@ -9,8 +9,9 @@ use fleet::requirements::print_seconds;
 /// `cordon`.
 #[derive(Debug, Args)]
 pub(crate) struct Cordon {
-    /// The machine, by the beginning of its id
-    pub(crate) machine: String,
+    /// The machines, by the beginning of their ids
+    #[arg(required = true, value_name = "MACHINE")]
+    pub(crate) machines: Vec<String>,
     /// Why, for those who ask later
     #[arg(
         long,
@@ -27,15 +28,17 @@ pub(crate) struct Cordon {
 /// `uncordon`.
 #[derive(Debug, Args)]
 pub(crate) struct Uncordon {
-    /// The machine, by the beginning of its id
-    pub(crate) machine: String,
+    /// The machines, by the beginning of their ids
+    #[arg(required = true, value_name = "MACHINE")]
+    pub(crate) machines: Vec<String>,
 }
 
 /// `drain`.
 #[derive(Debug, Args)]
 pub(crate) struct Drain {
-    /// The machine, by the beginning of its id
-    pub(crate) machine: String,
+    /// The machines, by the beginning of their ids
+    #[arg(required = true, value_name = "MACHINE")]
+    pub(crate) machines: Vec<String>,
     /// Why, for those who ask later
     #[arg(
         long,
@@ -44,13 +47,13 @@ pub(crate) struct Drain {
         hide_default_value = true
     )]
     pub(crate) reason: String,
-    /// How many units may be on their way at a time
+    /// How many units of a machine may be on their way at a time
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max: u32,
     /// Move all that is left at once after so many seconds, or a time such as 10min
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
-    /// Give the order and do not wait
+    /// Give the order and do not wait; without --deadline, which is kept by the one who waits
     #[arg(long)]
     pub(crate) no_block: bool,
 }
@@ -140,6 +143,9 @@ fn grace(text: &str) -> Result<Duration, String> {
     let (grace, longest) = (duration(text)?, Order::LONGEST_GRACE);
     match grace <= longest {
         true => Ok(grace),
-        false => Err(format!("expected {} at most", print_seconds(longest.as_secs()))),
+        false => Err(format!(
+            "expected {} at most",
+            print_seconds(longest.as_secs())
+        )),
     }
 }

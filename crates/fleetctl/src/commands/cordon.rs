@@ -1,4 +1,4 @@
-//! `fleetctl cordon MACHINE` and `fleetctl uncordon MACHINE`.
+//! `fleetctl cordon MACHINE…` and `fleetctl uncordon MACHINE…`.
 
 use std::process::ExitCode;
 
@@ -6,29 +6,62 @@ use anyhow::Context;
 use fleet::requirements::print_seconds;
 use fleet::v2::Cordon;
 
+use super::exit_code;
+use super::machines::{named, told};
 use crate::args::{Cordon as Options, Uncordon};
 use crate::client::Client;
+use crate::remote::Place;
 use crate::{output, remote};
 
 /// Keeps new units away.
 pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<ExitCode> {
-    let place = remote::known(client, &options.machine)
-        .await
-        .context("Unable to cordon")?;
+    let named = named(client, &options.machines, "cordon", remote::known).await?;
     let cordons = client.cordons().await.context("Unable to cordon")?;
-    let before = cordons.get(&place.id);
-    let cordon = Cordon {
+    let mut well = named.all;
+    for place in &named.places {
+        let cordon = order(options, cordons.get(&place.id));
+        let written = client.cordon(&place.id, Some(&cordon)).await;
+        match told(written.with_context(|| format!("Unable to cordon {}", place.legend())))? {
+            Some(()) => output::say(&kept_away(place, &cordon)),
+            None => well = false,
+        }
+    }
+    Ok(exit_code(well))
+}
+
+/// Lets units come again. Where nothing keeps them away, nothing is written.
+pub(crate) async fn end(client: &Client, options: &Uncordon) -> anyhow::Result<ExitCode> {
+    let named = named(client, &options.machines, "uncordon", remote::known).await?;
+    let cordons = client.cordons().await.context("Unable to uncordon")?;
+    let mut well = named.all;
+    for place in &named.places {
+        let name = place.legend();
+        if !cordons.contains_key(&place.id) {
+            output::say(&format!("Machine {name} is not cordoned"));
+            continue;
+        }
+        let written = client.cordon(&place.id, None).await;
+        match told(written.with_context(|| format!("Unable to uncordon {name}")))? {
+            Some(()) => output::say(&format!("Machine {name} may take units")),
+            None => well = false,
+        }
+    }
+    Ok(exit_code(well))
+}
+
+/// What is not said now stays as it was.
+fn order(options: &Options, before: Option<&Cordon>) -> Cordon {
+    Cordon {
         reason: reason(&options.reason, before),
         drain: None,
         grace: match options.grace {
             Some(grace) => grace.as_secs(),
             None => before.map_or(0, |before| before.grace),
         },
-    };
-    client
-        .cordon(&place.id, Some(&cordon))
-        .await
-        .context("Unable to cordon")?;
+    }
+}
+
+fn kept_away(place: &Place, cordon: &Cordon) -> String {
     let waits = match cordon.grace {
         0 => String::new(),
         grace => format!(
@@ -36,24 +69,7 @@ pub(crate) async fn set(client: &Client, options: &Options) -> anyhow::Result<Ex
             print_seconds(grace)
         ),
     };
-    output::say(&format!(
-        "Machine {} gets no new units{waits}",
-        place.legend()
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Lets units come again.
-pub(crate) async fn end(client: &Client, options: &Uncordon) -> anyhow::Result<ExitCode> {
-    let place = remote::known(client, &options.machine)
-        .await
-        .context("Unable to uncordon")?;
-    client
-        .cordon(&place.id, None)
-        .await
-        .context("Unable to uncordon")?;
-    output::say(&format!("Machine {} may take units", place.legend()));
-    Ok(ExitCode::SUCCESS)
+    format!("Machine {} gets no new units{waits}", place.legend())
 }
 
 /// Why, as it is said now, or else as it was said before.

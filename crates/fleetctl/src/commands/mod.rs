@@ -16,6 +16,7 @@ mod list_machines;
 mod list_unit_files;
 mod list_units;
 mod load;
+mod machines;
 mod moves;
 mod orders;
 mod restart;

@@ -86,6 +86,14 @@ pub struct Away {
     pub until: Option<Duration>,
 }
 
+impl Away {
+    /// What is left of so much `time` since the machine went, by a clock that need not be the leader's.
+    pub fn left(&self, time: Duration, now: Duration) -> Duration {
+        let end = self.since.saturating_add(time);
+        end.saturating_sub(now).min(time)
+    }
+}
+
 /// The record `machine/<id>`: a member whose lease is alive, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {

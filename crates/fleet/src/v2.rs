@@ -133,6 +133,22 @@ pub struct Why {
     /// The machine that would have to change the least to take it; empty if it has a machine, or could have one.
     #[serde(rename = "nearestMachineID", skip_serializing_if = "String::is_empty")]
     pub nearest_machine_id: String,
+    /// What keeps a fenced unit from being started where it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claimed>,
+}
+
+/// A fenced unit that another machine than its own may be running.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Claimed {
+    /// That machine.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// Whether it is a member now.
+    pub live: bool,
+    /// How many seconds its claim holds at most: from now if it is away, else from when its lease ends.
+    pub seconds: u64,
 }
 
 /// What keeps a unit from one machine.
@@ -265,6 +281,25 @@ pub struct WhatThen {
     /// Those of them that wait now, too.
     #[serde(rename = "waitingAnyway")]
     pub waiting_anyway: Vec<String>,
+    /// Units that would wait for their lost machines before they are moved; by machine and name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<SupposedHold>,
+}
+
+/// A unit that would wait for its machine to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SupposedHold {
+    /// The unit.
+    pub unit: String,
+    /// Its machine, by id.
+    #[serde(rename = "machineID")]
+    pub machine_id: String,
+    /// How long, in seconds; none if it waits until the machine is back or given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// What makes it wait.
+    pub reason: String,
 }
 
 /// The machine that an operator wants a unit on.

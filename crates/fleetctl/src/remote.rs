@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use fleet::v1;
+use fleet::v2::AwayMachine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -74,13 +75,27 @@ pub(crate) async fn machine(client: &Client, text: &str) -> anyhow::Result<Place
 /// # Errors
 /// As [`machine`].
 pub(crate) async fn member(client: &Client, text: &str) -> anyhow::Result<Place> {
-    let found = machine(client, text).await;
-    found.map_err(|error| match error.is::<NoSuchThing>() {
-        true => anyhow!(
+    match machine(client, text).await {
+        Err(error) if error.is::<NoSuchThing>() => Err(absent(client, text).await),
+        found => found,
+    }
+}
+
+/// What is said of a machine that is not there.
+async fn absent(client: &Client, text: &str) -> anyhow::Error {
+    let start = text.strip_suffix("...").unwrap_or(text);
+    // an old server knows no machines that are away
+    let away = client.away().await.unwrap_or_default();
+    let begins = |away: &&AwayMachine| !start.is_empty() && away.machine_id.starts_with(start);
+    match away.iter().find(begins) {
+        Some(away) => anyhow!(
+            "machine {} is away: \"fleetctl list-machines\" tells what waits for it, \"fleetctl forget\" gives it up",
+            legend::machine(&away.machine_id, false)
+        ),
+        None => anyhow!(
             "no machine that is there has an id that begins with {text:?}: \"fleetctl list-machines\" shows them"
         ),
-        false => error,
-    })
+    }
 }
 
 /// The same, or else a machine that is away or that an operator has ordered something about.

@@ -70,8 +70,10 @@ Examples:
   fleetctl drain 113f16a7 --max 10 --deadline 10min";
 
 pub(super) const WHAT_IF_HELP: &str = "\
-Asks the planner that places units, on a copy of the cluster; nothing is changed. The exit code is 1 if units
-would wait that do not wait now.
+Asks the planner that places units, on a copy of the cluster; nothing is changed. The table shows where
+the units of a lost machine are in the end; those that would wait for it first (Sticky=, MoveDelaySec=,
+an announced absence, the brake) are named with the time. To lose a machine that is away already is to
+give it up. The exit code is 1 if units would be on no machine that are on one now.
 
 Examples:
   fleetctl what-if --lose 113f16a7,8d8c2b1f
@@ -79,8 +81,9 @@ Examples:
   fleetctl what-if --add 3 --like 113f16a7 --submit units/*.service";
 
 pub(super) const WHY_HELP: &str = "\
-Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it from
-there and what would have to change; machines with one fate are counted.
+Asks the rules that place units. For a unit that waits there is, machine by machine, all that keeps it
+from there and what would have to change; machines with one fate are counted. Where another copy is up,
+or may be (MoveOrder=start-first, Fence=), there is for how long, and what ends that.
 
 Examples:
   fleetctl why web@3

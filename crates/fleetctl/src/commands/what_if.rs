@@ -1,8 +1,10 @@
 //! `fleetctl what-if`: what would move and what would wait, if things were otherwise.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
+use fleet::requirements::print_seconds;
 use fleet::v1;
 use fleet::v2::{WhatIf, WhatThen};
 use unitfile::UnitFile;
@@ -10,9 +12,10 @@ use unitfile::UnitFile;
 use super::exit_code;
 use crate::args::{Output, WhatIf as Options};
 use crate::client::Client;
-use crate::legend::Addresses;
+use crate::legend::{self, Addresses};
 use crate::locate::{Action, Locator};
 use crate::names::{Argument, arguments};
+use crate::progress::enumerate;
 use crate::{output, remote, table, wire};
 
 pub(crate) async fn run(client: &Client, options: &Options) -> anyhow::Result<ExitCode> {
@@ -44,9 +47,7 @@ async fn question(
         ..WhatIf::default()
     };
     for text in &options.lose {
-        question
-            .lose
-            .push(remote::member(client, text).await.context(text.clone())?.id);
+        question.lose.push(lost(client, text, machines).await?);
     }
     for text in &options.drain {
         question
@@ -62,6 +63,19 @@ async fn question(
     let asks = question != WhatIf::default();
     ensure!(asks, "What if what? See fleetctl help what-if");
     Ok(question)
+}
+
+/// A machine that is there, or one that is away: of that there is more to say.
+async fn lost(client: &Client, text: &str, machines: &[v1::Machine]) -> anyhow::Result<String> {
+    let place = remote::known(client, text).await;
+    let id = place.with_context(|| text.to_owned())?.id;
+    if machines.iter().all(|machine| machine.id != id) {
+        let name = legend::machine(&id, false);
+        output::warn(&format!(
+            "Machine {name} is away already: this is what \"fleetctl forget\" would do. \"fleetctl why\" tells how long a unit waits for it."
+        ));
+    }
+    Ok(id)
 }
 
 /// A machine by its id, or all of one metadata.
@@ -155,8 +169,30 @@ fn told(answer: &WhatThen, addresses: &Addresses, full: bool) -> String {
         };
         text += &format!("{unit} would wait{anyway}: {why}\n");
     }
+    text += &holds(answer, addresses, full);
     if text.is_empty() {
         text += "Nothing would change.\n";
     }
     text
+}
+
+/// A line for those that would wait for one machine for the same reason.
+fn holds(answer: &WhatThen, addresses: &Addresses, full: bool) -> String {
+    let mut alike: BTreeMap<(&str, &str, Option<u64>), Vec<&str>> = BTreeMap::new();
+    for hold in &answer.holds {
+        let fate = (hold.machine_id.as_str(), hold.reason.as_str(), hold.seconds);
+        alike.entry(fate).or_default().push(&hold.unit);
+    }
+    let line = |((machine, reason, seconds), units): (_, Vec<&str>)| {
+        let machine = addresses.legend(machine, full);
+        let long = match seconds {
+            Some(seconds) => format!("for {} at most", print_seconds(seconds)),
+            None => "until it is back or given up".to_owned(),
+        };
+        format!(
+            "{} would wait for {machine} first, {long} ({reason}).\n",
+            enumerate(&units)
+        )
+    };
+    alike.into_iter().map(line).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use fleet::requirements::print_seconds;
 use fleet::v2::{MachineVerdict, Obstacle, UnitStatus, Why};
 
 use crate::args::{Output, Why as Options};
@@ -28,6 +29,8 @@ pub(crate) async fn run(client: &Client, options: &Options) -> anyhow::Result<Ex
 
 fn told(why: &Why, full: bool) -> String {
     let mut text = format!("{}\n", standing(&why.status, full));
+    text += &old_copy(why, full);
+    text += &claim(why, full);
     if !why.machines.is_empty() {
         text += &format!("It asks for {}.\n", asked(why));
     }
@@ -90,6 +93,52 @@ fn standing(status: &UnitStatus, full: bool) -> String {
     format!(
         "{name} should be {desired} and is on {machine}: {state}. It stays there for as long as that machine may run it."
     )
+}
+
+/// Where a unit goes on that is to come up elsewhere first, and for how long.
+fn old_copy(why: &Why, full: bool) -> String {
+    let status = &why.status;
+    let mut orders = why
+        .asks
+        .iter()
+        .filter(|line| line.starts_with("MoveOrder="));
+    if orders
+        .next_back()
+        .is_none_or(|order| order != "MoveOrder=start-first")
+    {
+        return String::new();
+    }
+    let mut states = status.states.iter();
+    let old =
+        states.find(|state| state.machine_id != status.machine_id && state.active == "active");
+    old.map_or_else(String::new, |old| {
+        let (unit, machine) = (&status.name, &old.machine_id);
+        let (place, start) = (legend::machine(machine, full), machine.get(..8).unwrap_or(machine));
+        format!(
+            "The copy at {place}, where it was, goes on until this one is up, for a minute at most (MoveOrder=start-first): \"fleetctl move {unit} {start}\" leaves it there.\n"
+        )
+    })
+}
+
+/// Who else may be running a fenced unit, for how long, and what ends that sooner.
+fn claim(why: &Why, full: bool) -> String {
+    let Some(claim) = &why.claim else {
+        return String::new();
+    };
+    let (unit, machine) = (&why.status.name, &claim.machine_id);
+    let (place, start) = (
+        legend::machine(machine, full),
+        machine.get(..8).unwrap_or(machine),
+    );
+    let time = print_seconds(claim.seconds);
+    match claim.live {
+        true => format!(
+            "{place} is there and has not said that it is down there (Fence=); its stop takes {time} at most: \"fleetctl ssh {start} systemctl status {unit}\" shows how far that is.\n"
+        ),
+        false => format!(
+            "{place} is away and may be running it still (Fence=), for {time} at most; it is over sooner if that machine is booted anew, or is back and says that the unit is down.\n"
+        ),
+    }
 }
 
 fn asked(why: &Why) -> String {

@@ -53,7 +53,7 @@ fn told(cluster: &Cluster, id: &MachineId, away: &Away) -> AwayMachine {
     };
     let waiting = rows.filter(|(unit, _)| waits(unit));
     let cordon = cluster.cordons.get(id);
-    let grace = cordon.map(|cordon| away.since.saturating_add(cordon.grace));
+    let grace = cordon.map(|cordon| away.left(cordon.grace, now));
     AwayMachine {
         machine_id: id.to_string(),
         since: away.since.as_secs(),
@@ -61,7 +61,7 @@ fn told(cluster: &Cluster, id: &MachineId, away: &Away) -> AwayMachine {
         braked: away.massive && !cluster.forgotten.contains(id),
         waiting: waiting.count(),
         cordon: cordon.map(cordon::told),
-        grace_left: grace.map_or(0, |end| end.saturating_sub(now).as_secs()),
+        grace_left: grace.map_or(0, |left| left.as_secs()),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use fleet::schedule::{self, Change, Plan, Supposition, Survey};
-use fleet::v2::{SupposedMove, WhatIf, WhatThen};
-use fleet::{Cluster, MachineId};
+use fleet::schedule::{self, Change, Hold, Plan, Supposition, Survey, Terms};
+use fleet::v2::{SupposedHold, SupposedMove, WhatIf, WhatThen};
+use fleet::{Cluster, Event, MachineId};
 use unitfile::UnitName;
 
 use super::error::ApiError;
@@ -52,12 +52,7 @@ fn machine(id: &str) -> Result<MachineId, ApiError> {
 /// A machine that nobody knows is named, in a sentence.
 pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<WhatThen, String> {
     for supposition in suppositions {
-        if let Supposition::Lost(id) | Supposition::Drained(id) | Supposition::Added(_, id) =
-            supposition
-            && !cluster.machines.contains_key(id)
-        {
-            return Err(format!("machine {id} does not exist"));
-        }
+        check(cluster, supposition)?;
     }
     let terms = terms();
     let (supposed, planned) = schedule::suppose(cluster, suppositions, &terms);
@@ -79,7 +74,76 @@ pub(super) fn answer(cluster: &Cluster, suppositions: &[Supposition]) -> Result<
         waiting: planned.waiting.iter().map(why).collect(),
         waiting_anyway: anyway.map(ToString::to_string).collect(),
         moves: moves(&planned),
+        holds: holds(cluster, suppositions, &terms),
     })
+}
+
+/// A machine may be lost that is away already: it is given up then.
+fn check(cluster: &Cluster, supposition: &Supposition) -> Result<(), String> {
+    let there = |id: &MachineId| cluster.machines.contains_key(id);
+    match supposition {
+        Supposition::Lost(id) if !there(id) && !cluster.away.contains_key(id) => {
+            Err(format!("machine {id} is neither there nor away"))
+        }
+        Supposition::Drained(id) | Supposition::Added(_, id) if !there(id) => {
+            Err(format!("machine {id} does not exist"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who would wait for machines that are lost, if nobody gives them up. Machines that are away already are none of them.
+fn holds(cluster: &Cluster, suppositions: &[Supposition], terms: &Terms) -> Vec<SupposedHold> {
+    let lost = suppositions
+        .iter()
+        .filter_map(|supposition| match supposition {
+            Supposition::Lost(id) if cluster.machines.contains_key(id) => Some(id),
+            _ => None,
+        });
+    let lost: BTreeSet<&MachineId> = lost.collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let missed = missed(cluster, &lost, terms);
+    let units = lost.into_iter().flat_map(|id| {
+        let rows = cluster.schedule.get(id).into_iter().flatten();
+        rows.map(move |(unit, _)| (id, unit))
+    });
+    let single = units.filter(|(id, unit)| cluster.targets.get(*unit) == Some(*id));
+    let held = single.filter_map(|(id, unit)| {
+        let hold = schedule::hold(&missed, unit.as_str(), id, terms.now)?;
+        Some(held(id, unit, hold, terms))
+    });
+    held.collect()
+}
+
+/// The picture with these machines lost and nothing else done than to take note of it.
+fn missed(cluster: &Cluster, lost: &BTreeSet<&MachineId>, terms: &Terms) -> Cluster {
+    let mut missed = cluster.clone();
+    for id in lost {
+        missed.apply(Event::Machine((*id).clone(), None));
+    }
+    for change in schedule::plan(&missed, terms).changes {
+        if let Change::Miss { machine, away } = change {
+            missed.apply(Event::Away(machine, Some(away)));
+        }
+    }
+    missed
+}
+
+fn held(id: &MachineId, unit: &UnitName, hold: Hold, terms: &Terms) -> SupposedHold {
+    let (until, reason) = match hold {
+        Hold::Until(end) => (Some(end), "MoveDelaySec="),
+        Hold::Grace(end) => (Some(end), "the absence has been announced"),
+        Hold::Sticky => (None, "Sticky="),
+        Hold::Brake(end) => (end, "too many machines are lost at once"),
+    };
+    SupposedHold {
+        unit: unit.to_string(),
+        machine_id: id.to_string(),
+        seconds: until.map(|end| end.saturating_sub(terms.now).as_secs()),
+        reason: reason.to_owned(),
+    }
 }
 
 fn moves(planned: &Plan) -> Vec<SupposedMove> {

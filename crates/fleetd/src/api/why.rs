@@ -1,7 +1,7 @@
 //! `GET /fleet/v2/units/NAME/why`: why a unit is where it is, or on no machine.
 
 use fleet::schedule::{Refusal, nearest};
-use fleet::v2::{MachineVerdict, Obstacle, Why};
+use fleet::v2::{Claimed, MachineVerdict, Obstacle, Why};
 use fleet::{Cluster, MachineId, requirements};
 use unitfile::UnitName;
 
@@ -22,6 +22,7 @@ pub(super) fn of(picture: &mut Picture, name: &UnitName) -> Option<Why> {
     let nearest = nearest(&obstacles).filter(|machine| !fits(machine));
     Some(Why {
         status,
+        claim: claim(cluster, name),
         asks: asks
             .map(|option| format!("{}={}", option.name, option.value))
             .collect(),
@@ -30,6 +31,23 @@ pub(super) fn of(picture: &mut Picture, name: &UnitName) -> Option<Why> {
             .iter()
             .map(|(id, refusals)| verdict(cluster, name, id, refusals))
             .collect(),
+    })
+}
+
+/// Who else than the unit's machine may be running it, and how long that is sure to be over after.
+fn claim(cluster: &Cluster, name: &UnitName) -> Option<Claimed> {
+    let claim = cluster.claims.get(name)?;
+    if cluster.targets.get(name) == Some(&claim.machine) {
+        return None;
+    }
+    let live = cluster.machines.contains_key(&claim.machine);
+    let away = cluster.away.get(&claim.machine).filter(|_| !live);
+    // when it went is forgotten after a while: then it is less, and nobody knows how much
+    let left = away.map_or(claim.stop, |away| away.left(claim.stop, terms().now));
+    Some(Claimed {
+        machine_id: claim.machine.to_string(),
+        live,
+        seconds: left.as_secs(),
     })
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod asked;
 mod cli;
 mod cluster;
 mod config;

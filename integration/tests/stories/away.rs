@@ -133,6 +133,8 @@ stories! {
         // in good order, and without any
         cluster.machine("m2")?.poweroff()?;
         waits(cluster, "free.service", "(its machine's absence was announced)")?;
+        let state = cluster.fleetctl("list-machines --fields=machine,state --no-legend")?;
+        ensure!(state.contains("away and 3 units wait for it; cordoned, with 2min of grace, 1min ") && state.contains(" of it left: new kernel"), "{state}");
         std::thread::sleep(TTL * 2);
         cluster.machine("m2")?.boot()?;
         ensure!(cluster.wait_active("free.service")? == "m2");

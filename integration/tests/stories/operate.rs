@@ -62,11 +62,19 @@ stories! {
 
         cluster.fleetctl("destroy pinned next")?;
         cluster.fleetctl(&format!("drain {m2}"))?;
-        wait_for("the drain's end to be told", TTL, || match cluster.fleetctl(&format!("events {m2}")) {
+        wait_for("the drain's end to be told", TTL, || match cluster.fleetctl(&format!("events {m2} --kind drained")) {
             Ok(told) if told.contains("drained") => Ok(()),
             Ok(told) => Err(told),
             Err(error) => Err(format!("{error:#}")),
-        })
+        })?;
+
+        // two at once: no unit goes from one to the other
+        cluster.fleetctl(&format!("uncordon {m2}"))?;
+        let m1 = cluster.machine("m1")?.id().to_owned();
+        cluster.fleetctl(&format!("drain {m1} {m2} --max 5"))?;
+        let stray = cluster.units()?.into_iter().find(|row| row.machine != "m3" && row.unit != "all.service");
+        ensure!(stray.is_none(), "{stray:?}");
+        Ok(())
     }
 
     a_cluster_is_evened_out(2)

@@ -152,7 +152,7 @@ pub(crate) enum Command {
     ListUnitFiles(ListUnitFiles),
     /// List the machines of the cluster
     #[command(
-        after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why; with it, machines that are away and waited for\nare listed, too)"
+        after_help = "Fields: machine, ip, metadata, state (cordoned or draining, and why; with it, machines that are\naway and waited for are listed, too)"
     )]
     ListMachines(ListMachines),
     /// Tell what would move and what would wait, if machines went, came, or units were started
@@ -160,7 +160,7 @@ pub(crate) enum Command {
     WhatIf(WhatIf),
     /// Keep new units away from machines; those that are there stay
     #[command(
-        after_help = "Global units do not heed it. With --grace, units that are there are not moved when the machine is away, however it\nwent, until that time is over. What is not said again stays as it was ordered before; --grace 0 takes it back.\n\nExamples:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'\n  fleetctl cordon 113f16a7 --grace 10min --reason 'new kernel'"
+        after_help = "Global units do not heed it. With --grace, units that are there are not moved when the machine\nis away, however it went, until that time is over. What is not said again stays as it was\nordered before; --grace 0 takes it back.\n\nExamples:\n  fleetctl cordon 113f16a7 --reason 'disk is slow'\n  fleetctl cordon 113f16a7 --grace 10min --reason 'new kernel'"
     )]
     Cordon(Cordon),
     /// Let machines take units again
@@ -181,7 +181,7 @@ pub(crate) enum Command {
     Rebalance(Rebalance),
     /// Give up machines that are gone for good: nothing waits for them any more
     #[command(
-        after_help = "Units of a lost machine move by themselves, unless they ask to wait (Sticky=, MoveDelaySec=), or so many\nmachines were lost at once that it looks like the network: then they move when the machines are forgotten.\n\nExample:\n  fleetctl forget 113f16a7"
+        after_help = "Units of a lost machine move by themselves, unless they ask to wait (Sticky=, MoveDelaySec=), or\nso many machines were lost at once that it looks like the network: then they move when the\nmachines are forgotten.\n\nExample:\n  fleetctl forget 113f16a7"
     )]
     Forget(Forget),
     /// Take over the units of another cluster, or of an export

@@ -69,7 +69,14 @@ async fn question(
 async fn lost(client: &Client, text: &str, machines: &[v1::Machine]) -> anyhow::Result<String> {
     let place = remote::known(client, text).await;
     let id = place.with_context(|| text.to_owned())?.id;
-    if machines.iter().all(|machine| machine.id != id) {
+    let there = machines.iter().any(|machine| machine.id == id);
+    if !there
+        && client
+            .away()
+            .await?
+            .iter()
+            .any(|away| away.machine_id == id)
+    {
         let name = legend::machine(&id, false);
         output::warn(&format!(
             "Machine {name} is away already: this is what \"fleetctl forget\" would do. \"fleetctl why\" tells how long a unit waits for it."

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use fleet::requirements::print_seconds;
 use tokio::time::Instant;
 
 /// The first pause before it is started again; each is twice as long as the one before.
@@ -82,8 +83,8 @@ impl Failing {
         let pause = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
         self.again = Some(now + pause);
         self.problem = format!(
-            "{told}: it is started again after {} s (RescheduleAfter={limit})",
-            pause.as_secs()
+            "{told}: it is started again after {} (RescheduleAfter={limit})",
+            print_seconds(pause.as_secs())
         );
     }
 

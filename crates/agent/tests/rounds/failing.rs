@@ -18,7 +18,7 @@ async fn a_unit_that_asks_for_it_is_started_again_until_it_has_failed_so_often()
     let state = on.until("bad.service", |state| state.failures == 1).await;
     assert_eq!(
         state.problem,
-        "failed once: it is started again after 5 s (RescheduleAfter=3)"
+        "failed once: it is started again after 5s (RescheduleAfter=3)"
     );
     let state = on.until("bad.service", |state| state.failures == 3).await;
     assert_eq!(

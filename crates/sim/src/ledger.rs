@@ -32,6 +32,8 @@ struct Rows {
     schedule: BTreeMap<String, BTreeMap<String, Row>>,
     /// `target/<unit>`.
     targets: BTreeMap<String, String>,
+    /// When `unit/<unit>` was written last, by revision.
+    units: BTreeMap<String, i64>,
 }
 
 impl Ledger {
@@ -60,6 +62,11 @@ impl Ledger {
         let rows = self.lock();
         let machines = rows.schedule.get(unit.as_str());
         machines.and_then(|machines| machines.get(machine.as_str())) == Some(row)
+    }
+
+    /// When it was last said what is wanted of a unit, by revision.
+    pub(crate) fn wanted_since(&self, unit: &UnitName) -> Option<i64> {
+        self.lock().units.get(unit.as_str()).copied()
     }
 
     /// What comes after all that has been seen.
@@ -127,6 +134,10 @@ impl Rows {
             (Some("target"), Some(unit), None) => {
                 set(&mut self.targets, unit, change.value.map(str::to_owned));
                 Some(unit)
+            }
+            (Some("unit"), Some(unit), None) => {
+                set(&mut self.units, unit, change.value.map(|_| change.revision));
+                None
             }
             _ => None,
         }

@@ -5,7 +5,7 @@ use unitfile::{UnitFile, UnitName};
 use crate::Chance;
 
 /// The kinds of units, by the beginning of their names, each with its `[X-Fleet]` section.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("plain", ""),
     ("slow", ""),
     ("pinned", "MachineID=m2\n"),
@@ -15,6 +15,7 @@ const KINDS: [(&str, &str); 9] = [
     ("global", "Global=true\n"),
     ("fenced", "Fence=yes\n"),
     ("smooth", "MoveOrder=start-first\n"),
+    ("sticky", "Sticky=true\n"),
 ];
 /// How many units there are of each kind.
 const EACH: u64 = 4;
@@ -22,7 +23,7 @@ const EACH: u64 = 4;
 /// A unit's name, of any kind.
 pub(crate) fn any(chance: &mut Chance) -> UnitName {
     // more plain ones: they always fit
-    let kind = chance.within(0..=11).saturating_sub(3) as usize;
+    let kind = chance.within(0..=12).saturating_sub(3) as usize;
     named(KINDS[kind].0, chance.within(1..=EACH))
 }
 

@@ -16,9 +16,27 @@ use crate::units;
 /// before it tries to reach the store again.
 pub(crate) const CALM: Duration = Duration::from_secs(20);
 
-/// Which processes must go on, and the record that each runs by.
+/// Which processes must go on.
 #[derive(Debug, Default)]
-pub(crate) struct Witness(BTreeMap<(MachineId, UnitName), (Process, Row)>);
+pub(crate) struct Witness(BTreeMap<(MachineId, UnitName), Known>);
+
+/// A process that must go on as long as that stands by which it runs.
+#[derive(Debug)]
+struct Known {
+    process: Process,
+    /// Its place in the schedule.
+    row: Row,
+    /// When it was last said what is wanted of its unit, by revision.
+    wanted: Option<i64>,
+}
+
+impl Known {
+    /// A global unit runs wherever it is wanted: its machine may be missed, and lose its schedule for a while.
+    fn stands(&self, unit: &UnitName, machine: &MachineId, ledger: &Ledger) -> bool {
+        let wanted = units::is_global(unit.as_str()) && ledger.wanted_since(unit) == self.wanted;
+        wanted || ledger.holds(unit, machine, &self.row)
+    }
+}
 
 /// What runs on each machine.
 pub(crate) type Running = BTreeMap<MachineId, BTreeMap<UnitName, Process>>;
@@ -90,7 +108,7 @@ impl Witness {
         calm: &BTreeSet<MachineId>,
     ) -> Option<String> {
         self.0
-            .retain(|(machine, unit), (_, known)| ledger.holds(unit, machine, known));
+            .retain(|(machine, unit), known| known.stands(unit, machine, ledger));
         let ended = self.ended(running);
         for host in calm.iter().filter_map(|machine| hosts.get(machine)) {
             for (unit, process) in running.get(&host.id).into_iter().flatten() {
@@ -100,7 +118,12 @@ impl Witness {
                 }
                 let row = ledger.row(unit.as_str(), host.id.as_str());
                 if let Some(row) = row.filter(|row| is_as_wanted(host, unit, row)) {
-                    self.0.insert(place, (*process, row));
+                    let known = Known {
+                        process: *process,
+                        row,
+                        wanted: ledger.wanted_since(unit),
+                    };
+                    self.0.insert(place, known);
                 }
             }
         }
@@ -109,13 +132,13 @@ impl Witness {
 
     /// A process that is not there any more.
     fn ended(&self, running: &Running) -> Option<String> {
-        self.0.iter().find_map(|((machine, unit), (process, row))| {
+        self.0.iter().find_map(|((machine, unit), known)| {
             let there = running.get(machine).and_then(|units| units.get(unit));
             let told = || {
-                let (number, revision) = (process.number, row.revision);
-                format!("{unit} on {machine} is assigned there as it was at revision {revision}, and its process {number} has ended: now it is {there:?}")
+                let (number, revision) = (known.process.number, known.row.revision);
+                format!("{unit} on {machine} is wanted there as it was at revision {revision}, and its process {number} has ended: now it is {there:?}")
             };
-            (there != Some(process)).then(told)
+            (there != Some(&known.process)).then(told)
         })
     }
 

@@ -108,6 +108,13 @@ pub struct UnitState {
     pub failures: u32,
 }
 
+impl UnitState {
+    /// Whether it is to be started, and others must be done with it first, as its problem says: nothing has gone wrong.
+    pub fn waits(&self) -> bool {
+        self.starting && self.current != DesiredState::Launched
+    }
+}
+
 /// The record `failed/<unit>`: the unit was moved because it kept failing, which is done once for each of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedOn {

@@ -89,7 +89,7 @@ impl Known {
     fn news(&self, state: Option<&UnitState>, why: Option<&str>) -> Option<(What, String)> {
         let problem = state.map_or("", |state| state.problem.as_str());
         if !problem.is_empty() && problem != self.problem {
-            let what = match state.is_some_and(waits) {
+            let what = match state.is_some_and(UnitState::waits) {
                 true => What::Waits,
                 false => What::Failed,
             };
@@ -154,11 +154,6 @@ impl Phase {
 
 fn is_launched(state: &UnitState) -> bool {
     state.current == DesiredState::Launched
-}
-
-/// Whether it is to be started and has not been, without anything having gone wrong.
-fn waits(state: &UnitState) -> bool {
-    state.starting && !is_launched(state)
 }
 
 /// What systemd says, as `systemctl status` has it.

@@ -61,6 +61,8 @@ pub(super) struct Draft {
     pub(super) blamed: Vec<(usize, usize)>,
     /// Units that are not what they should be on the machine that they were sent to.
     pub(super) unsettled: BTreeSet<usize>,
+    /// Units of which other machines still say something than the one that they were sent to; and which machines.
+    pub(super) lingering: BTreeMap<usize, BTreeSet<MachineId>>,
 }
 
 impl Draft {
@@ -69,6 +71,7 @@ impl Draft {
         for unit in std::mem::take(&mut self.changed) {
             if self.units.contains(unit) && self.units.forget_if_empty(unit) {
                 self.unsettled.remove(&unit);
+                self.lingering.remove(&unit);
                 self.failing.remove(&unit);
             }
         }

@@ -3,23 +3,27 @@
 //! Units that `MachineOf=` holds together go together, and nobody loses its place for them: what cannot go so stays. How many
 //! are on their way is read off the picture, so that whoever leads goes on where another one stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unitfile::UnitName;
 
 use super::draft::Draft;
 use super::{Refusal, summary};
-use crate::{Cluster, DesiredState, Resources, UnitState};
+use crate::{Cluster, DesiredState, MachineId, Resources, UnitState};
 
 /// Units on one machine that can only go together.
 pub(super) type Party = Vec<usize>;
 
 impl Draft {
-    /// Whether a unit is what it should be on the machine that it was sent to, or cannot get there.
+    /// Whether a unit is what it should be on the machine that it was sent to, or cannot get there; and where else it is.
     pub(super) fn sync_state(&mut self, cluster: &Cluster, unit: usize) {
         match self.is_settled(cluster, unit) {
             true => self.unsettled.remove(&unit),
             false => self.unsettled.insert(unit),
+        };
+        match self.left_behind(cluster, unit) {
+            machines if machines.is_empty() => self.lingering.remove(&unit),
+            machines => self.lingering.insert(unit, machines),
         };
         match self.keeps_failing(cluster, unit) {
             true => self.failing.insert(unit),
@@ -28,16 +32,31 @@ impl Draft {
     }
 
     fn is_settled(&self, cluster: &Cluster, unit: usize) -> bool {
-        let known = self.units.get(unit);
-        let desired = known
-            .unit
-            .filter(|_| known.wanted.is_some() && !known.is_global());
-        let (Some((_, desired)), Some(target)) = (desired, known.backed_target()) else {
+        let Some((desired, target)) = self.sent(unit) else {
             return true;
         };
-        let states = cluster.states.get(&known.name);
-        let state = states.and_then(|states| states.get(&self.hosts.get(target).id));
+        let states = cluster.states.get(&self.units.get(unit).name);
+        let state = states.and_then(|states| states.get(target));
         state.is_some_and(|state| has_settled(state, desired))
+    }
+
+    /// The machines that are not done with a unit which was sent elsewhere.
+    fn left_behind(&self, cluster: &Cluster, unit: usize) -> BTreeSet<MachineId> {
+        let Some((_, target)) = self.sent(unit) else {
+            return BTreeSet::new();
+        };
+        let states = cluster.states.get(&self.units.get(unit).name);
+        let machines = states.into_iter().flat_map(BTreeMap::keys);
+        machines.filter(|id| *id != target).cloned().collect()
+    }
+
+    /// What a unit is to be, and on which machine by the records; none if that is every one that fits, or none.
+    fn sent(&self, unit: usize) -> Option<(DesiredState, &MachineId)> {
+        let known = self.units.get(unit);
+        let (_, desired) = known.unit?;
+        let single = known.wanted.is_some() && !known.is_global();
+        let target = known.backed_target().filter(|_| single)?;
+        Some((desired, &self.hosts.get(target).id))
     }
 
     /// Moves as many units as may be on their way at a time.
@@ -217,15 +236,21 @@ impl Draft {
         })
     }
 
-    /// Units that have been sent to other machines and are not yet there what they should be.
+    /// Units that have been sent to other machines and are not yet there what they should be, or not yet gone from here.
     fn on_their_way(&self, host: usize) -> usize {
-        let units = self.unsettled.iter().map(|&unit| self.units.get(unit));
-        units.filter(|unit| unit.target != Some(host)).count()
+        let id = &self.hosts.get(host).id;
+        let coming = self.unsettled.iter().copied();
+        let coming = coming.filter(|&unit| self.units.get(unit).target != Some(host));
+        let leaving = self.lingering.iter();
+        let leaving = leaving.filter(|(_, machines)| machines.contains(id));
+        let all: BTreeSet<usize> = coming.chain(leaving.map(|(unit, _)| *unit)).collect();
+        all.len()
     }
 }
 
 /// Whether there is nothing to wait for: it is where it should be, or it cannot get there.
 fn has_settled(state: &UnitState, desired: DesiredState) -> bool {
     let failed = state.active == "failed" || !state.problem.is_empty();
-    failed || (state.current >= desired && !state.starting)
+    let done = failed || (state.current >= desired && !state.starting);
+    done && !state.waits()
 }

@@ -67,6 +67,7 @@ impl Situation {
                 return self.line(&format!("fails {machine} {name} 3"));
             }
             ["fails-if-there", ..] => {}
+            ["waits", machine, name] => self.waits(machine, name),
             ["stopped", machine, name] => {
                 self.apply(Event::State(unit(name), machine_id(machine), None));
             }
@@ -185,6 +186,19 @@ impl Situation {
     /// The machine says that it has the unit.
     fn runs(&mut self, machine: &str, name: &str) {
         let state = self.running(name);
+        self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
+    }
+
+    /// The machine says that it waits until others are done with the unit.
+    fn waits(&mut self, machine: &str, name: &str) {
+        let state = UnitState {
+            active: "inactive".into(),
+            sub: "dead".into(),
+            current: DesiredState::Loaded,
+            starting: true,
+            problem: "another machine has not stopped it yet".into(),
+            ..self.running(name)
+        };
         self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use unitfile::UnitName;
 
 use super::{Entry, MANY, What};
+use crate::handover::runs;
 use crate::schedule::Plan;
 use crate::{Cluster, MachineId};
 
@@ -31,9 +32,11 @@ impl Notices {
         plan: &Plan,
         why: impl Fn(&UnitName) -> String,
     ) -> Vec<Entry> {
+        let nobody = BTreeSet::new();
+        let before = self.known.as_ref().map_or(&nobody, |known| &known.drained);
         let now = Known {
             waiting: Arc::clone(&plan.waiting),
-            drained: drained(cluster),
+            drained: drained(cluster, before),
         };
         let Some(before) = self.known.replace(now) else {
             return Vec::new();
@@ -69,18 +72,35 @@ fn newly<'a>(before: &Arc<Vec<UnitName>>, now: &'a Arc<Vec<UnitName>>) -> Vec<&'
     now.iter().filter(is_new).collect()
 }
 
-/// The machines that were to be drained and have no units but global ones.
-fn drained(cluster: &Cluster) -> BTreeSet<MachineId> {
+/// The machines that were to be drained, and have and run no units any more but global ones. One that is `known` to be drained is
+/// so until a unit belongs there again.
+fn drained(cluster: &Cluster, known: &BTreeSet<MachineId>) -> BTreeSet<MachineId> {
     let drains = cluster.cordons.iter();
     let drains = drains.filter(|(_, cordon)| cordon.drain.is_some());
-    let has_any = |machine: &MachineId| {
-        let rows = cluster.schedule.get(machine);
-        let is_there = |unit: &UnitName| cluster.targets.get(unit) == Some(machine);
-        rows.is_some_and(|rows| rows.keys().any(is_there))
-    };
     let machines = drains.map(|(machine, _)| machine);
-    machines
-        .filter(|machine| !has_any(machine))
-        .cloned()
-        .collect()
+    let empty = machines.filter(|machine| !has_any(cluster, machine));
+    let done = empty.filter(|machine| known.contains(*machine) || !runs_any(cluster, machine));
+    done.cloned().collect()
+}
+
+/// Whether a unit that is not global belongs there.
+fn has_any(cluster: &Cluster, machine: &MachineId) -> bool {
+    let rows = cluster.schedule.get(machine);
+    rows.is_some_and(|rows| rows.keys().any(|unit| !is_global(cluster, unit)))
+}
+
+/// Whether a unit that is not global is up there, or on its way up or down.
+fn runs_any(cluster: &Cluster, machine: &MachineId) -> bool {
+    let mut states = cluster.states.iter();
+    states.any(|(unit, states)| states.get(machine).is_some_and(runs) && !is_global(cluster, unit))
+}
+
+/// One that nobody knows any more may have been anything.
+fn is_global(cluster: &Cluster, unit: &UnitName) -> bool {
+    let Some(known) = cluster.units.get(unit) else {
+        return false;
+    };
+    let placed = cluster.targets.contains_key(unit);
+    let wanted = known.requirements.as_ref();
+    wanted.map_or(!placed, |wanted| wanted.global)
 }

@@ -284,12 +284,12 @@ impl Local {
     }
 
     /// Whether a start job is under way: its end has not been heard, or systemd still had it when it was last asked,
-    /// or has not been asked since. So whoever reads otherwise reads the outcome, with its problem.
+    /// or has not been asked since. So whoever reads otherwise reads the outcome, with its problem. What waits for others does so
+    /// until its order is known to have been taken: it may be up before, and its problem is no outcome.
     fn is_starting(&self) -> bool {
         let said = |what: fn(&Status) -> bool| self.status.as_ref().is_some_and(what);
-        let under_way =
-            self.start_job || self.may_be_up || self.waits || said(|status| status.starting);
-        under_way && !said(|status| status.active == "active")
+        let under_way = self.start_job || self.may_be_up || said(|status| status.starting);
+        self.waits || (under_way && !said(|status| status.active == "active"))
     }
 
     fn problem(&self) -> &str {
@@ -413,6 +413,28 @@ mod tests {
         }
         let pause = local.rests_until().unwrap() - Instant::now();
         assert!(pause > Duration::from_secs(10), "{pause:?}");
+    }
+
+    /// systemd says so, and what it answered to the order to start it has not been heard.
+    #[test]
+    fn what_has_waited_and_is_active_has_not_failed() {
+        let name = UnitName::parse("a.service").unwrap();
+        let mut local = Local {
+            file: Some(unitfile::UnitFile::default().hash()),
+            ..Local::default()
+        };
+        local.look(says("inactive", false));
+        local.ordered(None);
+        local.failed(&name, Failure::waiting("machine m2 has not stopped it yet"));
+        assert!(is_starting(&local));
+        local.ordered(None);
+        local.prepared(Outcome::Kept, true);
+        local.look(says("active", false));
+        assert!(is_starting(&local));
+        local.started();
+        local.look(says("active", false));
+        let state = local.state(None).unwrap();
+        assert_eq!((state.starting, state.problem.as_str()), (false, ""));
     }
 
     #[test]

@@ -93,13 +93,17 @@ pub(crate) fn judge(goal: Goal, hash: Option<&str>, status: &UnitStatus) -> Verd
     }
 }
 
-/// What came of a unit that has been sent to another machine; none while it is on its way to be what it should.
-pub(crate) fn arrival(status: &UnitStatus) -> Option<Verdict> {
-    let goal = match status.desired_state.as_str() {
+/// What a unit should get to on whichever machine it is sent to.
+pub(crate) fn destiny(status: &UnitStatus) -> Goal {
+    match status.desired_state.as_str() {
         "launched" => Goal::Started,
         _ => Goal::Loaded,
-    };
-    let verdict = judge(goal, None, status);
+    }
+}
+
+/// What came of a unit that has been sent to another machine; none while it is on its way to be what it should.
+pub(crate) fn arrival(status: &UnitStatus) -> Option<Verdict> {
+    let verdict = judge(destiny(status), None, status);
     let ends = matches!(
         verdict,
         Verdict::Done | Verdict::Likely | Verdict::Failed(_)
@@ -212,7 +216,11 @@ fn systemd_state(status: &UnitStatus) -> Option<&MachineUnitState> {
 
 /// Where a unit is and what it does there, for people.
 pub(crate) fn whereabouts(status: &UnitStatus) -> String {
+    let waits = |state: &MachineUnitState| {
+        state.starting && state.current != "launched" && !state.problem.is_empty()
+    };
     let doing = match systemd_state(status) {
+        Some(state) if waits(state) => format!("not started yet: {}", state.problem),
         Some(state) if state.starting && state.active == "inactive" => {
             "inactive, its start job is queued".to_owned()
         }
@@ -315,6 +323,17 @@ mod tests {
             queued("loaded/activating/auto-restart/start job failed: failed"),
             coming("activating (auto-restart)")
         );
+    }
+
+    #[test]
+    fn a_start_that_waits_for_others_is_coming_whatever_the_unit_is() {
+        for systemd in ["loaded/inactive/dead", "loaded/active/running"] {
+            let problem = "machine 2ab9 has not stopped it yet";
+            let mut status = status("launched", "loaded", &format!("{systemd}/{problem}"));
+            status.states[0].starting = true;
+            let verdict = judge(Goal::Started, None, &status);
+            assert_eq!(verdict, coming(&format!("not started yet: {problem}")));
+        }
     }
 
     #[test]

@@ -112,6 +112,32 @@ stories! {
         Ok(())
     }
 
+    units_that_stop_slowly_are_moved_and_drained_one_by_one(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        let ids = ["m1", "m2"].map(|name| cluster.machine(name).map(|machine| machine.id().to_owned()));
+        let [m1, m2] = ids;
+        let (m1, m2) = (m1?, m2?);
+        cluster.write_unit("slow@.service", &format!("{SLEEP}ExecStop=/bin/sleep 4\n"))?;
+        cluster.fleetctl(&format!("cordon {m1}"))?;
+        cluster.fleetctl("start slow@1 slow@2 slow@3")?;
+        cluster.fleetctl(&format!("uncordon {m1}"))?;
+
+        let moved = cluster.try_fleetctl(&format!("move slow@3 {m1}"))?;
+        let complaint = String::from_utf8_lossy(&moved.stderr).into_owned();
+        ensure!(moved.status.success(), "{complaint}");
+        ensure!(complaint.contains("Waiting for slow@3.service") && complaint.contains("has not stopped it yet"), "{complaint}");
+
+        cluster.fleetctl(&format!("drain {m2}"))?;
+        let up = |unit| -> Result<u64> { Ok(cluster.machine("m1")?.property(unit, "ActiveEnterTimestampMonotonic")?.parse()?) };
+        let apart = up("slow@1.service")?.abs_diff(up("slow@2.service")?);
+        ensure!(apart > 4_000_000, "they came up {apart} us apart");
+        wait_for("the drain's end to be told", TTL, || match cluster.fleetctl(&format!("events {m2} --lines 1")) {
+            Ok(told) if told.contains("drained") => Ok(()),
+            Ok(told) => Err(told),
+            Err(error) => Err(format!("{error:#}")),
+        })
+    }
+
     the_drain_goes_on_without_the_command_and_under_another_leader(3)
     fn story(cluster: &mut Cluster) -> Result<()> {
         cluster.write_unit("slow@.service", "[Service]\nExecStartPre=/bin/sleep 0.3\nExecStart=/bin/sleep infinity\n")?;

@@ -1,22 +1,27 @@
 //! `fleetctl move UNIT MACHINE` and `fleetctl rebalance`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use fleet::v2::{Rebalance, UnitStatus};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::args::{Move, Output, Rebalance as Options};
 use crate::client::Client;
 use crate::legend::Addresses;
 use crate::names::Argument;
-use crate::verdict::{Verdict, arrival, success};
+use crate::pending::Pending;
+use crate::progress::Progress;
+use crate::verdict::{Verdict, arrival, destiny, success};
 use crate::watch::Watch;
 use crate::{output, remote, table};
 
 /// How long the leader may take to carry an order out.
 const DECISION: Duration = Duration::from_secs(15);
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Moves one unit, and waits until it is there what it should be.
 pub(crate) async fn one(client: &Client, options: &Move) -> anyhow::Result<ExitCode> {
@@ -70,25 +75,25 @@ fn told(plan: &Rebalance, addresses: &Addresses, options: &Options) -> String {
 
 /// A unit may come along with one that was moved before: then it is there already.
 async fn move_and_wait(client: &Client, unit: &str, to: &str) -> anyhow::Result<()> {
-    let mut watch = Watch::open(client.clone(), vec![unit.to_owned()]).await?;
-    let mut status = watch.next().await?;
-    let origin = status.machine_id.clone();
+    let mut way = Way::open(client, unit).await?;
+    let origin = way.status.machine_id.clone();
     let there = |status: &UnitStatus| (status.machine_id == to).then(|| arrival(status))?;
-    if status.exists && there(&status).is_none() {
+    if way.status.exists && there(&way.status).is_none() {
         order(client, unit, to).await?;
     }
-    let mut decided = status.machine_id == to;
+    let mut decided = way.status.machine_id == to;
     loop {
+        let status = &way.status;
         if !status.exists {
             bail!("Unit {unit} does not exist.");
         }
-        match there(&status) {
+        match there(status) {
             Some(Verdict::Failed(why)) => bail!(
                 "Unit {unit} is on its new machine, and has failed there: {why}{}",
-                still_up(&status)
+                still_up(status)
             ),
             Some(_) => {
-                output::say(&success(&status));
+                output::say(&success(status));
                 return Ok(());
             }
             None => {}
@@ -99,12 +104,56 @@ async fn move_and_wait(client: &Client, unit: &str, to: &str) -> anyhow::Result<
                 "Unit {unit} is not to be on that machine any more: \"fleetctl why {unit}\" tells where, and why."
             );
         }
-        status = match decided {
-            true => watch.next().await?,
-            false => timeout(DECISION, watch.next()).await.map_err(|_| {
+        match decided {
+            true => way.go_on().await?,
+            false => timeout(DECISION, way.go_on()).await.map_err(|_| {
                 anyhow!("Unit {unit} stays where it is: the order to move it was not carried out. \"fleetctl why {unit}\" tells more.")
             })??,
-        };
+        }
+    }
+}
+
+/// A unit's way, as it is seen.
+struct Way {
+    watch: Watch,
+    /// Where it stands.
+    status: UnitStatus,
+    /// The unit alone, as waits have it.
+    pending: BTreeMap<String, Pending>,
+    progress: Progress,
+}
+
+impl Way {
+    async fn open(client: &Client, unit: &str) -> anyhow::Result<Way> {
+        let mut watch = Watch::open(client.clone(), vec![unit.to_owned()]).await?;
+        let status = watch.next().await?;
+        let pending = Pending::new(destiny(&status), &status, None);
+        Ok(Way {
+            watch,
+            status,
+            pending: BTreeMap::from([(unit.to_owned(), pending)]),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Until it stands otherwise. Says what is waited for where that takes long.
+    async fn go_on(&mut self) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                status = self.watch.next() => {
+                    self.take(status?);
+                    return Ok(());
+                }
+                () = sleep(TICK) => self.progress.report(&self.pending),
+            }
+        }
+    }
+
+    fn take(&mut self, status: UnitStatus) {
+        for pending in self.pending.values_mut() {
+            pending.take(destiny(&status), status.clone());
+        }
+        self.status = status;
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use cluster::Situation;
 use fleet::cluster::Touched;
+use fleet::history::{Account, What};
 use fleet::schedule::{Change, Plan, Planner, Rebalance, Survey, plan, rebalance};
 use fleet::{Cluster, DesiredState, Event, MachineId, Requirements, glob};
 use proptest::prelude::*;
@@ -124,6 +125,48 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "move (a|b|c|w@[123])\\.service m[a-d]",
         1 => "silent( m[a-d]){0,2}",
     ]
+}
+
+/// Anything that may happen to machines and bear upon how many are taken for lost.
+fn outage() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "leave m[a-e]",
+        2 => "machine m[a-e] zone=1",
+        1 => "leaving m[a-e]",
+        2 => "grace m[a-e] [1-9]0",
+        1 => "uncordon m[a-e]",
+        2 => "silent( m[a-e]){0,2}",
+        1 => "forget m[a-e]",
+        2 => "wait [1-9]{1,2}",
+    ]
+}
+
+/// Carries out so many changes of the plan, or all, and tells of them; whether units are told to wait for machines that were
+/// lost at once, if they were before or not.
+fn carry_out(
+    situation: &mut Situation,
+    changes: usize,
+    mut braked: bool,
+) -> Result<bool, TestCaseError> {
+    let mut planned = plan(&situation.cluster, &situation.terms);
+    let account = Account::of(&situation.cluster, &planned);
+    let done = planned.changes.len().min(changes);
+    let told = (0..done).flat_map(|change| account.with(change));
+    for entry in told {
+        let now = match entry.what {
+            What::Braked => true,
+            What::Released => false,
+            _ => continue,
+        };
+        prop_assert_ne!(now, braked, "{} is told twice", entry.what);
+        braked = now;
+    }
+    if done == planned.changes.len() {
+        prop_assert_eq!(braked, planned.braked);
+    }
+    planned.changes.truncate(done);
+    situation.commit(&planned);
+    Ok(braked)
 }
 
 /// Machines that an operator keeps units away from, or has drained, after the cluster has settled.
@@ -258,6 +301,24 @@ proptest! {
                 check_rules(&situation.cluster, machine, unit)?;
             }
         }
+    }
+
+    #[test]
+    fn every_brake_is_told_once_and_so_is_its_release(
+        units in units(false),
+        outages in prop::collection::vec((outage(), prop_oneof![Just(usize::MAX), 0..4usize]), 1..24),
+    ) {
+        let mut situation = Situation::default();
+        let everybody: Lines = ["ma", "mb", "mc", "md", "me"].map(|id| format!("machine {id}")).into();
+        everybody.iter().chain(&units).for_each(|line| drop(situation.line(line)));
+        let mut braked = carry_out(&mut situation, usize::MAX, false)?;
+        for (outage, changes) in outages {
+            situation.line(&outage);
+            braked = carry_out(&mut situation, changes, braked)?;
+        }
+        situation.line("silent");
+        everybody.iter().for_each(|line| drop(situation.line(line)));
+        prop_assert!(!carry_out(&mut situation, usize::MAX, braked)?);
     }
 
     #[test]

@@ -174,27 +174,33 @@ fn admitted(cluster: &Cluster, machine: &MachineId) -> Option<Entry> {
     Some(entry.on(machine))
 }
 
-/// Whether units begin to wait for machines that were lost at once, or wait no more.
+/// Whether units begin to wait for machines that were lost at once, or wait no more: told with the change after which the records
+/// say so, so that each is told once however far the plan is carried out.
 fn brake(cluster: &Cluster, plan: &Plan) -> Option<(usize, Entry)> {
-    let massive = |change: &Change| match change {
-        Change::Miss { machine, away } => away.massive && !cluster.away.contains_key(machine),
-        _ => false,
+    let known = cluster.away.iter().filter(|(_, away)| away.massive);
+    let mut massive: BTreeSet<&MachineId> = known.map(|(machine, _)| machine).collect();
+    let before = !massive.is_empty();
+    let turn = plan.changes.iter().position(|change| {
+        match change {
+            Change::Miss { machine, away } if away.massive => massive.insert(machine),
+            Change::Miss { machine, .. } | Change::Unmiss { machine } => massive.remove(machine),
+            _ => return false,
+        };
+        massive.is_empty() == before
+    })?;
+    let entry = match before {
+        true => Entry::of(What::Released).because(
+            "not too many machines are lost any more: enough are back, are forgotten, or were announced to be away",
+        ),
+        false => braked(plan),
     };
-    let over = |change: &Change| match change {
-        Change::Unmiss { machine } => cluster.away.get(machine).is_some_and(|away| away.massive),
-        _ => false,
-    };
-    if plan.braked {
-        let known = cluster.away.values().filter(|away| away.massive).count();
-        let lost = known + plan.changes.iter().filter(|change| massive(change)).count();
-        let entry = Entry::of(What::Braked).because(format!(
-            "too many machines are lost or silent at once, {lost} lost by now: their units wait for them, until enough are back or are forgotten"
-        ));
-        let change = plan.changes.iter().rposition(massive)?;
-        return Some((change, entry));
-    }
-    let change = plan.changes.iter().position(over)?;
-    let entry = Entry::of(What::Released)
-        .because("enough of the machines that were lost are back, or are forgotten");
-    Some((change, entry))
+    Some((turn, entry))
+}
+
+fn braked(plan: &Plan) -> Entry {
+    let lost = |change: &&Change| matches!(change, Change::Miss { away, .. } if away.massive);
+    let lost = plan.changes.iter().filter(lost).count();
+    Entry::of(What::Braked).because(format!(
+        "too many machines are lost or silent at once, {lost} lost by now: their units wait for them, until enough are back or are forgotten"
+    ))
 }

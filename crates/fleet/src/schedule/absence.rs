@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Away, Cluster, MachineId, Requirements};
+use crate::{Away, Cluster, Machine, MachineId, Requirements};
 
 /// Machines that go within this time go together.
 const TOGETHER: Duration = Duration::from_secs(60);
@@ -64,6 +64,12 @@ pub fn hold(cluster: &Cluster, unit: &str, machine: &MachineId, now: Duration) -
 /// Whether so many machines are gone, with so many there, that it is better to wait.
 fn is_mass(gone: usize, live: usize, terms: &Terms) -> bool {
     gone > 1 && gone * 100 > terms.brake_percent as usize * (live + gone)
+}
+
+/// Whether a machine has said that it leaves, or an operator that it will be away: that it is silent is no surprise.
+fn is_expected_to_go(cluster: &Cluster, machine: &Machine) -> bool {
+    let cordon = cluster.cordons.get(&machine.id);
+    machine.leaving || cordon.is_some_and(|cordon| !cordon.grace.is_zero())
 }
 
 /// How many machines have been heard of and have joined anew since their schedule was decided: their leases had ended, too.
@@ -170,10 +176,11 @@ impl Absences {
             now: terms.now,
         };
         let silent = terms.silent.iter();
-        let silent = silent
-            .filter(|id| cluster.machines.contains_key(*id))
-            .count();
-        let mass = absences.is_mass(silent, cluster.machines.len() - silent, terms);
+        let silent = silent.filter_map(|id| cluster.machines.get(id));
+        let heard = cluster.machines.len() - silent.clone().count();
+        let silent = silent.filter(|machine| !is_expected_to_go(cluster, machine));
+        let silent = silent.count();
+        let mass = absences.is_mass(silent, heard, terms);
         // several went together, and some of them are back
         let reunion = cluster.away.values().filter(|away| away.massive).count() > 1;
         absences.brake(mass, reunion);
@@ -181,8 +188,7 @@ impl Absences {
             true => 0,
             false => lost_and_back(cluster, terms),
         };
-        let unwell = silent + back;
-        if !mass && absences.is_mass(unwell, cluster.machines.len() - unwell, terms) {
+        if !mass && absences.is_mass(silent + back, heard - back, terms) {
             absences.expect_others();
         }
         absences

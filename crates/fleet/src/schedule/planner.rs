@@ -175,10 +175,15 @@ impl Planner {
         let new = missed
             .iter()
             .filter(|(id, away)| cluster.away.get(**id) != Some(**away));
-        let new = new.map(|(id, away)| Change::Miss {
-            machine: (*id).clone(),
-            away: (*away).clone(),
-        });
+        // the records are not for a moment without one of too many, if there were and will be some
+        let (massive, single): (Vec<_>, Vec<_>) = new.partition(|(_, away)| away.massive);
+        let new = massive
+            .into_iter()
+            .chain(single)
+            .map(|(id, away)| Change::Miss {
+                machine: (*id).clone(),
+                away: (*away).clone(),
+            });
         let noted: BTreeSet<&MachineId> = cluster.away.keys().chain(&cluster.forgotten).collect();
         let past = noted.into_iter().filter(|id| !missed.contains_key(id));
         let past = past.cloned().map(|machine| Change::Unmiss { machine });

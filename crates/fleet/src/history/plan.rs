@@ -1,7 +1,9 @@
 //! What a plan's changes make to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use crate::requirements::print_seconds;
 use crate::schedule::{Change, Plan};
 use crate::{Assignment, Away, Cluster, MachineId};
 
@@ -140,15 +142,34 @@ fn missed(cluster: &Cluster, machine: &MachineId, away: &Away) -> Option<Entry> 
     if cluster.away.contains_key(machine) {
         return None;
     }
-    let (what, reason) = match (away.announced, away.massive) {
-        (true, _) => (What::MachineLeaves, "it hands its units over"),
-        (false, true) => (
-            What::MachineLost,
-            "its lease has ended, as those of many others",
-        ),
-        (false, false) => (What::MachineLost, "its lease has ended"),
+    let what = match away.announced {
+        true => What::MachineLeaves,
+        false => What::MachineLost,
+    };
+    let reason = match (grace(cluster, machine, away), away.announced, away.massive) {
+        (Some(grace), true, _) => grace,
+        (Some(grace), false, _) => format!("its lease has ended; {grace}"),
+        (None, true, _) => "it hands its units over".to_owned(),
+        (None, false, true) => "its lease has ended, as those of many others".to_owned(),
+        (None, false, false) => "its lease has ended".to_owned(),
     };
     Some(Entry::of(what).on(machine).because(reason))
+}
+
+/// How long its units wait for a machine whose absence an operator has announced.
+fn grace(cluster: &Cluster, machine: &MachineId, away: &Away) -> Option<String> {
+    let cordon = cluster.cordons.get(machine)?;
+    let waits = !cordon.grace.is_zero() && !cluster.forgotten.contains(machine);
+    let seconds = print_seconds(cordon.grace.as_secs());
+    let until = hour(away.since.saturating_add(cordon.grace));
+    waits.then(|| format!("its units wait {seconds} for it, until {until}"))
+}
+
+/// The hour of a moment since the Unix epoch.
+fn hour(moment: Duration) -> String {
+    let seconds = moment.as_secs();
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// What matters no more is no news.

@@ -17,6 +17,10 @@ const BURST: u32 = 10;
 /// and then one in so long.
 const PAUSE: Duration = Duration::from_secs(600);
 
+/// How a stop ends after which systemd calls the unit failed.
+const UNCLEAN: &str =
+    "it ended with an error, or was killed after its TimeoutStopSec=, when it was stopped";
+
 /// What has been told of each unit of one machine.
 #[derive(Debug, Default)]
 pub struct Teller {
@@ -29,8 +33,6 @@ struct Known {
     phase: Phase,
     launched: bool,
     problem: String,
-    /// It was told why it is as it is.
-    explained: bool,
     allowance: Allowance,
 }
 
@@ -70,7 +72,6 @@ impl Teller {
         let known = self.units.entry(unit.clone()).or_default();
         let news = known.news(state, why);
         known.take(state);
-        known.explained = why.is_some();
         let told = news.and_then(|(what, reason)| {
             let reason = known.allowance.spend(reason, now)?;
             Some(Entry::of(what).unit(unit).because(reason))
@@ -101,7 +102,13 @@ impl Known {
             return None;
         }
         let what = self.what(phase, state)?;
-        let said = || state.map_or_else(String::new, said);
+        let said = || {
+            let said = state.map_or_else(String::new, said);
+            match (what, phase) {
+                (What::Stopped, Phase::Failed) => format!("{said}: {UNCLEAN}"),
+                _ => said,
+            }
+        };
         Some((what, why.map_or_else(said, str::to_owned)))
     }
 
@@ -113,13 +120,11 @@ impl Known {
         match (self.phase, phase) {
             (_, Phase::Up) => Some(What::Started),
             (_, Phase::Ended) => Some(What::Ended),
+            (Phase::Up, Phase::Failed) if by_order => Some(What::Stopped),
             (_, Phase::Failed) => Some(What::Failed),
             (Phase::Up, _) if !by_order => Some(What::Ended),
-            // it has been taken down by then, and is about to be started again
-            (Phase::Ended, Phase::Loaded) if self.explained => None,
-            (Phase::Up | Phase::Ended | Phase::Failed, Phase::Loaded) if by_order => {
-                Some(What::Stopped)
-            }
+            // one that has ended is down already
+            (Phase::Up | Phase::Failed, Phase::Loaded) if by_order => Some(What::Stopped),
             (Phase::Up, Phase::Gone) => Some(What::Stopped),
             _ => None,
         }

@@ -65,9 +65,9 @@ impl Draft {
         self.move_failing();
         let live: Vec<usize> = self.hosts.live().collect();
         for host in live {
-            if let Some(max) = self.hosts.get(host).drain() {
+            if let Some((max, why)) = self.hosts.get(host).drain() {
                 let max = usize::try_from(max).unwrap_or(usize::MAX);
-                self.drain_host(host, max.saturating_sub(self.on_their_way(host)));
+                self.drain_host(host, max.saturating_sub(self.on_their_way(host)), &why);
             }
         }
         self.go_after();
@@ -83,7 +83,7 @@ impl Draft {
     }
 
     /// A party is not split, be it larger than what is left of the budget.
-    fn drain_host(&mut self, host: usize, budget: usize) {
+    fn drain_host(&mut self, host: usize, budget: usize, why: &Refusal) {
         let mut left = budget;
         for party in self.parties(host) {
             if left == 0 {
@@ -92,7 +92,7 @@ impl Draft {
             if let Some(to) = self.place_for(&party) {
                 left = left.saturating_sub(party.len());
                 for unit in party {
-                    self.unseat(unit, host, Refusal::Cordoned);
+                    self.unseat(unit, host, why.clone());
                     self.seat(unit, to);
                 }
             }

@@ -44,10 +44,10 @@ impl Draft {
             return Err(Refusal::Silent);
         }
         // a unit that belongs on every machine is on a cordoned one, too
-        match live.cordon.is_some() && !unit.is_global() {
-            true => Err(Refusal::Cordoned),
-            false => Ok(()),
-        }
+        let cordon = live.cordon.as_ref().filter(|_| !unit.is_global());
+        cordon.map_or(Ok(()), |cordon| {
+            Err(Refusal::Cordoned(cordon.reason.clone()))
+        })
     }
 
     /// What is asked of the machine itself.

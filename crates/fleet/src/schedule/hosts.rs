@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
+use super::Refusal;
 use super::pools::{Membership, Metadata, Rank};
 use crate::{Cordon, MachineId, Resources};
 
@@ -52,9 +53,10 @@ impl Host {
         self.live.is_some()
     }
 
-    /// How many of its units may be on their way elsewhere at a time; none if it is not being drained.
-    pub(super) fn drain(&self) -> Option<u32> {
-        self.live.as_ref()?.cordon.as_ref()?.drain
+    /// How many of its units may be on their way elsewhere at a time, and why they leave; none if it is not being drained.
+    pub(super) fn drain(&self) -> Option<(u32, Refusal)> {
+        let cordon = self.live.as_ref()?.cordon.as_ref()?;
+        Some((cordon.drain?, Refusal::Cordoned(cordon.reason.clone())))
     }
 }
 

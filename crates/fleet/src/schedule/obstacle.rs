@@ -30,7 +30,7 @@ impl Refusal {
             Refusal::Leaving => "let it stay in the cluster".to_owned(),
             Refusal::Ordered => "move it back".to_owned(),
             Refusal::Silent => "bring it back into the network".to_owned(),
-            Refusal::Cordoned => "uncordon it".to_owned(),
+            Refusal::Cordoned(_) => "uncordon it".to_owned(),
             Refusal::Failing(_) => "submit a file with which it does not fail".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
         }
@@ -41,7 +41,7 @@ impl Refusal {
         match self {
             Refusal::Metadata(_)
             | Refusal::Constraint(_)
-            | Refusal::Cordoned
+            | Refusal::Cordoned(_)
             | Refusal::Ordered => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Enough(_) | Refusal::NoRoom(_) => 3,

@@ -88,16 +88,20 @@ impl Situation {
             }
             ["rebalance", max] => return self.rebalance(max.parse().unwrap()),
             ["capacity", id, memory] => self.capacity(id, memory),
-            ["cordon", machine] => self.cordon(machine, Some(Cordon::default())),
-            ["drain", machine, max] => {
-                let drain = Some(max.parse().unwrap());
-                self.cordon(
-                    machine,
-                    Some(Cordon {
-                        drain,
-                        ..Cordon::default()
-                    }),
-                );
+            ["cordon", machine, reason @ ..] => {
+                let cordon = Cordon {
+                    reason: reason.join(" "),
+                    ..Cordon::default()
+                };
+                self.cordon(machine, Some(cordon));
+            }
+            ["drain", machine, max, reason @ ..] => {
+                let cordon = Cordon {
+                    reason: reason.join(" "),
+                    drain: Some(max.parse().unwrap()),
+                    ..Cordon::default()
+                };
+                self.cordon(machine, Some(cordon));
             }
             ["grace", machine, seconds] => {
                 let grace = Duration::from_secs(seconds.parse().unwrap());

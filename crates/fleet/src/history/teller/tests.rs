@@ -122,6 +122,35 @@ fn a_unit_that_fails_later() {
     );
 }
 
+/// Such as one that had to be killed: systemd calls it failed.
+#[test]
+fn a_stop_that_is_no_clean_end_is_a_stop() {
+    let states = [
+        ("active running launched", ""),
+        ("deactivating stop-sigkill launched", ""),
+        ("failed failed loaded", ""),
+        ("gone", ""),
+    ];
+    assert_eq!(
+        told(&states)[1..],
+        [format!("stopped failed (failed): {UNCLEAN}")]
+    );
+}
+
+/// Such as one that systemd has stopped to power the machine off, before its agent orders it.
+#[test]
+fn what_has_ended_is_not_stopped_once_more() {
+    let states = [
+        ("active running launched", ""),
+        ("inactive dead launched", ""),
+        ("inactive dead loaded", ""),
+        ("gone", ""),
+        ("active running launched", ""),
+    ];
+    let started = "started active (running)";
+    assert_eq!(told(&states), [started, "ended inactive (dead)", started]);
+}
+
 #[test]
 fn what_systemd_starts_again_by_itself_is_no_news() {
     let states = [

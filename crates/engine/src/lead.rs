@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fleet::cluster::{Subject, Touched};
 use fleet::fence::Vigil;
-use fleet::history::{Account, Entry, Notices};
+use fleet::history::{Account, Entry, LastWords, Notices};
 use fleet::schedule::{Plan, Planner, Terms};
 use fleet::{Cluster, MachineId};
 use registry::{CommitError, Leadership, Membership, Mirror, Registry};
@@ -51,7 +51,9 @@ pub(crate) async fn lead(
     let mut touched = Touched::Everything;
     let mut silent = BTreeSet::new();
     let mut vigil = Vigil::default();
-    let mut notices = Notices::default();
+    // decisions do not wait for it
+    let mut last_words = Box::pin(last_words(registry));
+    let mut notices: Option<Notices> = None;
     let clock = Clock::start();
     let mut tick = interval(options.reconcile_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,8 +74,10 @@ pub(crate) async fn lead(
             Ok(meanwhile) => touched = meanwhile,
             Err(end) => return end,
         }
-        let why = |unit: &UnitName| planner.why_waiting(unit);
-        tell(leadership, notices.news(mirror.cluster(), &plan, why)).await;
+        if let Some(notices) = &mut notices {
+            let why = |unit: &UnitName| planner.why_waiting(unit);
+            tell(leadership, notices.news(mirror.cluster(), &plan, why)).await;
+        }
         trimmer.written(mirror.events());
         lapse(&mut vigil, leadership, mirror.cluster(), clock.now()).await;
         if !touched.is_empty() {
@@ -81,12 +85,34 @@ pub(crate) async fn lead(
         }
         tokio::select! {
             news = mirror.changed() => touched = news,
+            told = &mut last_words, if notices.is_none() => notices = Some(Notices::after(told)),
             () = clock.reaches(plan.next) => {}
             () = clock.reaches(vigil.next()) => {}
             () = sleep(LISTEN), if !silent.is_empty() => {}
             _ = tick.tick() => {}
         }
     }
+}
+
+/// What the leaders before have told last of each unit.
+async fn last_words(registry: &Registry) -> LastWords {
+    let mut last = LastWords::default();
+    if let Err(error) = read_back(registry, &mut last).await {
+        tracing::warn!(%error, "what has been told before is not known: some of it is told again");
+    }
+    last
+}
+
+async fn read_back(registry: &Registry, last: &mut LastWords) -> Result<(), registry::Error> {
+    let mut events = registry.events().await?;
+    while let Some(records) = events.older().await? {
+        let entries = records
+            .iter()
+            .rev()
+            .flat_map(|record| record.entries.iter().rev());
+        entries.for_each(|entry| last.take(entry));
+    }
+    Ok(())
 }
 
 /// Tells of what is so although nothing has been changed.

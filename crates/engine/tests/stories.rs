@@ -49,10 +49,6 @@ async fn a_unit_that_fits_nowhere_waits_until_it_does() {
     let store = Server::start().await;
     let registry = store.registry().await;
     let mut engine = Engine::start(&registry, &join(&registry, "m1").await);
-    // whoever waits before that is no news
-    engine
-        .until("the first plan", |status| status.plans > 0)
-        .await;
     let picky =
         UnitFile::parse(b"[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineID=m2\n").unwrap();
     put(&registry, "picky.service", &picky).await;
@@ -77,6 +73,28 @@ async fn a_unit_that_fits_nowhere_waits_until_it_does() {
     engine
         .until("nobody to wait", |status| status.waiting.is_empty())
         .await;
+}
+
+#[tokio::test]
+async fn the_next_leader_tells_who_waits_if_nobody_has() {
+    let store = Server::start().await;
+    let registry = store.registry().await;
+    let machine = join(&registry, "m1").await;
+    let text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineID=m2\n";
+    let picky = UnitFile::parse(text.as_bytes()).unwrap();
+    for name in ["a.service", "b.service"] {
+        put(&registry, name, &picky).await;
+        let engine = Engine::start(&registry, &machine);
+        let is_told = async {
+            while waits_told(&registry).await.last() != Some(&unit(name)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon("it to be told", is_told).await;
+        engine.stop().await.unwrap();
+    }
+    let both = [unit("a.service"), unit("b.service")];
+    assert_eq!(waits_told(&registry).await, both);
 }
 
 #[tokio::test]
@@ -412,6 +430,15 @@ async fn until_told(registry: &Registry, what: What) -> Entry {
             return found;
         }
     }
+}
+
+/// The units that are told to wait, in the order in which that was told.
+async fn waits_told(registry: &Registry) -> Vec<UnitName> {
+    let records = registry.events().await.unwrap().older().await.unwrap();
+    let entries = records.into_iter().flatten();
+    let entries = entries.flat_map(|record| record.entries);
+    let waits = entries.filter(|entry| entry.what == What::Waits);
+    waits.filter_map(|entry| entry.unit).collect()
 }
 
 async fn join(registry: &Registry, name: &str) -> Membership {

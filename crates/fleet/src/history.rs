@@ -16,7 +16,7 @@ use unitfile::UnitName;
 use crate::MachineId;
 
 pub use count::{MANY, counted};
-pub use notices::Notices;
+pub use notices::{LastWords, Notices};
 pub use plan::Account;
 pub use teller::Teller;
 pub use what::{What, WhatError};

@@ -9,9 +9,9 @@ mod story;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use fleet::history::Notices;
 use story::agent::Agent;
 use story::cluster::Situation;
+use story::events::Teller;
 
 #[test]
 fn plans() {
@@ -24,8 +24,8 @@ fn plans() {
 #[test]
 fn events() {
     play("events", || {
-        let (mut situation, mut notices) = (Situation::default(), Notices::default());
-        move |line: &str| story::events::line(&mut situation, &mut notices, line)
+        let mut teller = Teller::default();
+        move |line: &str| teller.line(line)
     });
 }
 

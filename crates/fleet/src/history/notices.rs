@@ -10,10 +10,11 @@ use crate::handover::runs;
 use crate::schedule::Plan;
 use crate::{Cluster, MachineId};
 
-/// A leader's notes of who waits and which drains are done, so that each is told once. What was so when the leader began is
-/// no news.
+/// A leader's notes of who waits and which drains are done, so that each is told once. A drain that was done when the leader began
+/// is no news, nor who waits as the leader before has told.
 #[derive(Debug, Default)]
 pub struct Notices {
+    told: LastWords,
     known: Option<Known>,
 }
 
@@ -23,7 +24,33 @@ struct Known {
     drained: BTreeSet<MachineId>,
 }
 
+/// What was told last of each unit: that it waits, or something else. Read off what has been told, from its end.
+#[derive(Debug, Default)]
+pub struct LastWords {
+    units: BTreeSet<UnitName>,
+    waiting: BTreeSet<UnitName>,
+}
+
+impl LastWords {
+    /// Takes what was told before all that has been taken.
+    pub fn take(&mut self, entry: &Entry) {
+        let Some(unit) = &entry.unit else {
+            return;
+        };
+        // an agent's word is about a machine that the unit has
+        let waits = entry.what == What::Waits && entry.machine.is_none();
+        if self.units.insert(unit.clone()) && waits {
+            self.waiting.insert(unit.clone());
+        }
+    }
+}
+
 impl Notices {
+    /// The notes of a leader that begins when so much has been told.
+    pub fn after(told: LastWords) -> Self {
+        Notices { told, known: None }
+    }
+
     /// What is new in `cluster`, in which `plan` has been carried out. `why` tells why a unit fits nowhere; of a great many it
     /// is not asked.
     pub fn news(
@@ -38,9 +65,10 @@ impl Notices {
             waiting: Arc::clone(&plan.waiting),
             drained: drained(cluster, before),
         };
-        let Some(before) = self.known.replace(now) else {
-            return Vec::new();
-        };
+        let before = self.known.replace(now).unwrap_or_else(|| Known {
+            waiting: Arc::new(std::mem::take(&mut self.told).waiting.into_iter().collect()),
+            drained: drained(cluster, &nobody),
+        });
         let new = newly(&before.waiting, &plan.waiting);
         let told = |unit: &UnitName| match new.len() {
             0..=MANY => why(unit),

@@ -1,6 +1,6 @@
 //! Operators' orders: machines that get no new units, or are gone for good; units that shall be elsewhere.
 
-use etcd_client::{Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 use fleet::history::{Entry, What};
 use fleet::requirements::print_seconds;
 use fleet::{Cordon, MachineId};
@@ -12,19 +12,27 @@ use crate::{Error, Registry, codec};
 
 impl Registry {
     /// Keeps new units away from a machine, and has it drained if the cordon says so; takes that back with none. The
-    /// machine need not be there.
+    /// machine need not be there. What is so already is not written again, and no event.
     ///
     /// # Errors
     /// etcd cannot be asked.
     pub async fn cordon(&self, machine: &MachineId, cordon: Option<&Cordon>) -> Result<(), Error> {
         let key = self.records.keys.print(&Key::Cordon(machine.clone()));
-        let op = match cordon {
-            Some(cordon) => TxnOp::put(key, codec::print_cordon(cordon), None),
-            None => TxnOp::delete(key, None),
+        let (is_so, op) = match cordon.map(codec::print_cordon) {
+            Some(text) => (
+                Compare::value(key.clone(), CompareOp::Equal, text.clone()),
+                TxnOp::put(key, text, None),
+            ),
+            None => (
+                Compare::create_revision(key.clone(), CompareOp::Equal, 0),
+                TxnOp::delete(key, None),
+            ),
         };
         let told = Telling::of(self, machine, vec![order(machine, cordon)]);
         let told = told.map(|told| told.op(self));
-        let txn = Txn::new().and_then([op].into_iter().chain(told).collect::<Vec<_>>());
+        // an order that changes nothing is no event
+        let txn = Txn::new().when([is_so]);
+        let txn = txn.or_else([op].into_iter().chain(told).collect::<Vec<_>>());
         self.etcd.txn("cordoning a machine", txn).await.map(drop)
     }
 

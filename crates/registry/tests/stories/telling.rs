@@ -1,5 +1,6 @@
 //! Events: told with what they tell of, read in that order, bounded.
 
+use fleet::Cordon;
 use fleet::history::{Entry, What};
 use registry::{CommitError, EventRecord, Registry};
 
@@ -8,6 +9,7 @@ use crate::server::Server;
 
 on_both!(
     a_decision_and_its_event_are_one_write,
+    an_order_that_changes_nothing_is_not_told,
     a_deposed_leader_tells_nothing,
     a_great_many_changes_are_told_by_number,
     states_and_what_is_told_of_them_are_one_write,
@@ -65,6 +67,21 @@ async fn a_decision_and_its_event_are_one_write(server: Server) {
     assert_eq!(records[1].entries, [scheduled("b.service", "m2")]);
     assert_eq!(records[0].entries[0].machine, Some(id("m1")));
     assert!(records[0].time > 1_700_000_000_000 && records[0].time <= records[1].time);
+}
+
+async fn an_order_that_changes_nothing_is_not_told(server: Server) {
+    let registry = server.registry().await;
+    let (plain, drain) = (Cordon::default(), Some(1));
+    let drain = Cordon {
+        drain,
+        ..Cordon::default()
+    };
+    let orders = [None, Some(&plain), Some(&plain), Some(&drain), None, None];
+    for cordon in orders {
+        registry.cordon(&id("m1"), cordon).await.unwrap();
+    }
+    let told = words(&all(&registry).await);
+    assert_eq!(told, ["cordoned ", "drains ", "uncordoned "]);
 }
 
 async fn a_deposed_leader_tells_nothing(server: Server) {

@@ -26,15 +26,15 @@ struct Known {
     process: Process,
     /// Its place in the schedule.
     row: Row,
-    /// When it was last said what is wanted of its unit, by revision.
+    /// When it was last said what is wanted of its unit, by revision; none if its place does not follow from that.
     wanted: Option<i64>,
 }
 
 impl Known {
     /// A global unit runs wherever it is wanted: its machine may be missed, and lose its schedule for a while.
     fn stands(&self, unit: &UnitName, machine: &MachineId, ledger: &Ledger) -> bool {
-        let wanted = units::is_global(unit.as_str()) && ledger.wanted_since(unit) == self.wanted;
-        wanted || ledger.holds(unit, machine, &self.row)
+        let wanted = self.wanted.is_some() && ledger.wanted_since(unit) == self.wanted;
+        (wanted && units::is_global(unit.as_str())) || ledger.holds(unit, machine, &self.row)
     }
 }
 
@@ -118,10 +118,11 @@ impl Witness {
                 }
                 let row = ledger.row(unit.as_str(), host.id.as_str());
                 if let Some(row) = row.filter(|row| is_as_wanted(host, unit, row)) {
+                    let wanted = ledger.wanted_since(unit);
                     let known = Known {
                         process: *process,
+                        wanted: wanted.filter(|wanted| *wanted < row.revision),
                         row,
-                        wanted: ledger.wanted_since(unit),
                     };
                     self.0.insert(place, known);
                 }

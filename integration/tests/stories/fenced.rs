@@ -107,9 +107,16 @@ stories! {
         moves_without_overlap(cluster, &victim)?;
         cluster.machine(&victim)?.heal()?;
         cluster.wait_for_members(3)?;
-        let said = cluster.machine(&victim)?.journal("fleet-lease-end.service")?;
+        let said = cluster.machine(&victim)?.journal("fleet-lease-end@*")?;
         ensure!(said.contains("db.service takes longer to stop than others wait for it"), "{said}");
-        Ok(())
+
+        // nor does it when the machine is back in the meantime
+        let victim = cluster.wait_active("db.service")?;
+        cluster.machine(&victim)?.cut()?;
+        cluster.wait_for_members(2)?;
+        ensure!(cluster.machine(&victim)?.property("db.service", "ActiveState")? == "deactivating");
+        cluster.machine(&victim)?.heal()?;
+        moves_without_overlap(cluster, &victim).map(drop)
     }
 
     /// Its stop might take three minutes; but what ran before the boot runs no more.

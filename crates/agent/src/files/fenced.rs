@@ -140,4 +140,4 @@ const TARGET: &str = "# fleet's: there as long as the lease of this machine is\n
                       Description=The lease of this machine in its fleet\n";
 
 const END: &str = "# fleet's: started by a timer when the lease of this machine has ended\n[Unit]\n\
-                   Description=The end of this machine's lease in its fleet\nConflicts=fleet-lease.target\n[Service]\n";
+                   Description=The end of this machine's lease in its fleet\n[Service]\n";

@@ -3,9 +3,12 @@
 cd "$(dirname "$0")" || exit
 
 end() {
+    run=$(systemctl show --property=InvocationID -- "$1")
     sleep "$(sed -n 's/^StopSec=//p' "$1.d/zz-fleet-fence.conf")"
+    stopping="ActiveState=deactivating
+$run"
     # once for each command that follows
-    while systemctl show --property=ActiveState -- "$1" | grep -qx ActiveState=deactivating; do
+    while [ "$(systemctl show --property=ActiveState --property=InvocationID -- "$1" | sort)" = "$stopping" ]; do
         echo "$1 takes longer to stop than others wait for it: its processes are killed"
         systemctl kill --signal=SIGKILL -- "$1"
         sleep 0.2

@@ -53,6 +53,7 @@ impl<S: Systemd> Rounds<S> {
         }
         self.falls += 1;
         let files = &self.agent.files;
+        let mut fallen = Vec::new();
         let launched = self.units.iter_mut().filter(|(_, local)| local.launched);
         for (name, local) in launched {
             if files.fenced(name).is_none() {
@@ -63,7 +64,9 @@ impl<S: Systemd> Rounds<S> {
             if let Err(error) = files.unmark(name) {
                 tracing::warn!(unit = %name, error = %chain(&error), "a mark is not removed");
             }
+            fallen.push(name.clone());
         }
+        fallen.iter().for_each(|name| self.publish(name));
     }
 
     /// A unit has been started; if it is fenced, it may have been stopped since with all others.

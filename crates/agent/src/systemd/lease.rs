@@ -4,7 +4,7 @@
 //! before the earlier one is disarmed, so that there is always one. A timer's time is absolute, by CLOCK_MONOTONIC, so that it
 //! does not matter when systemd hears of it; `OnStartupSec=` counts from systemd's own beginning, in containers too. When it
 //! elapses, its service is started, which conflicts with the target: all of that happens inside of PID 1. Along with it comes
-//! `fleet-lease-end.service`, which kills what has not stopped in its time.
+//! `fleet-lease-end@.service`, which kills what has not stopped in its time.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use super::link::{MANAGER, MANAGER_PATH};
 /// The target that is there as long as the machine's lease is.
 pub const LEASE_TARGET: &str = "fleet-lease.target";
 
-/// The service that is started when the lease has ended.
-pub const LEASE_END: &str = "fleet-lease-end.service";
+/// The service that is started when the lease has ended, once for each time that it does: a template.
+pub const LEASE_END: &str = "fleet-lease-end@.service";
 
 const TIMERS: &str = "fleet-fence-*.timer";
 /// How late systemd may be, in microseconds.
@@ -81,12 +81,13 @@ impl Dbus {
             ("AccuracyUSec", Variant::from(ACCURACY)),
             ("RemainAfterElapse", Variant::from(false)),
         ];
+        let end = LEASE_END.replace('@', &format!("@{at}"));
         let command = ("/bin/true", vec!["/bin/true"], false);
         let then = vec![
             ("Description", Variant::from(about)),
             ("Type", Variant::from("oneshot")),
             ("Conflicts", Variant::from(vec![LEASE_TARGET])),
-            ("Wants", Variant::from(vec![LEASE_END])),
+            ("Wants", Variant::from(vec![end])),
             ("ExecStart", Variant::from(vec![command])),
         ];
         let service = format!("{name}.service");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet::DesiredState;
+use fleet::{DesiredState, UnitState};
 
 use crate::world::{SLEEPS, World, unit};
 
@@ -82,6 +82,21 @@ async fn a_fenced_unit_goes_with_the_lease_and_comes_back_with_it() {
     let after = on.systemd.processes();
     assert_eq!(after[&unit("web.service")], before[&unit("web.service")]);
     assert_ne!(after[&unit("db.service")], before[&unit("db.service")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_unit_that_has_gone_with_the_lease_and_is_to_be_down_is_told_to_be_so() {
+    let mut on = World::at_work().await;
+    on.launch(&[("db.service", &fenced())]).await;
+    on.until_running("db.service").await;
+    on.until_overdue().await;
+    let membership = on.rejoin_unheard().await;
+    on.load(&[("db.service", &fenced())]).await;
+    on.memberships.send_replace(membership);
+    let down = |state: &UnitState| {
+        state.active == "inactive" && state.current == DesiredState::Loaded && !state.starting
+    };
+    on.until("db.service", down).await;
 }
 
 #[tokio::test(start_paused = true)]

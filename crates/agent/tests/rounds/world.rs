@@ -140,11 +140,17 @@ impl World {
 
     /// The membership's lease ends, and the machine joins anew.
     pub(crate) async fn rejoin(&mut self) {
+        let membership = self.rejoin_unheard().await;
+        self.memberships.send_replace(membership);
+    }
+
+    /// The same, and the agent is not told.
+    pub(crate) async fn rejoin_unheard(&mut self) -> Membership {
         let lost = self.memberships.borrow().clone();
         lost.leave().await.unwrap();
         let membership = self.registry.join(&machine(), TTL).await.unwrap();
         self.leadership = membership.campaign().await.unwrap().unwrap();
-        self.memberships.send_replace(membership);
+        membership
     }
 
     /// The membership's lease lives, and the agent is not told.

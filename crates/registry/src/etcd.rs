@@ -245,7 +245,9 @@ impl Etcd {
         loop {
             let (turn, server) = self.server();
             let until = deadline.min(Instant::now() + limits.attempt);
-            let failure = match timeout_at(until, server.call(call(server))).await {
+            // boxed: the client's futures are large, and would be part of all that may call etcd
+            let attempt = server.call(Box::pin(call(server)));
+            let failure = match timeout_at(until, attempt).await {
                 Ok(Ok(answer)) => {
                     self.touch();
                     return Ok(answer);

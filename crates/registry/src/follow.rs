@@ -218,7 +218,9 @@ impl Follower {
             .with_start_revision(self.next)
             .with_progress_notify();
         let mut watch = server.watch();
-        let opening = server.call(watch.watch(self.range.start.clone(), Some(options)));
+        // boxed: the client's future is large, and this one lives as long as somebody wants to know
+        let opening = Box::pin(watch.watch(self.range.start.clone(), Some(options)));
+        let opening = server.call(opening);
         match tokio::time::timeout(self.etcd.patience(), opening).await {
             Ok(opened) => opened.map_err(|source| Error::Etcd {
                 what: WATCHING,

@@ -25,8 +25,7 @@ impl Membership {
         let interval = self.ttl / 3;
         let mut backoff = Backoff::new(interval / 32, interval / 2);
         loop {
-            // boxed: the client's future for it has 20 kB, and this one lives as long as the machine is a member
-            let failure = Box::pin(self.renew(interval, &mut backoff)).await;
+            let failure = self.renew(interval, &mut backoff).await;
             match self.is_gone().await {
                 Ok(true) => return Lost,
                 Ok(false) => tracing::debug!("the lease is still there"),
@@ -94,10 +93,10 @@ impl Membership {
         let etcd = &self.registry.etcd;
         let (turn, server) = etcd.server();
         let asked = Instant::now();
-        let failure = match self
-            .in_time(server.call(server.lease().keep_alive(self.lease)))
-            .await
-        {
+        let mut client = server.lease();
+        // boxed: the client's future has 20 kB, and this one lives as long as the machine is a member
+        let opening = Box::pin(client.keep_alive(self.lease));
+        let failure = match self.in_time(server.call(opening)).await {
             Ok((keeper, answers)) => {
                 backoff.reset();
                 self.renewed.send_replace(asked);

@@ -23,10 +23,14 @@ use crate::keys::Key;
 /// Why a value makes no sense.
 pub(crate) type Garbage = Box<dyn std::error::Error + Send + Sync>;
 
-/// The event that a record under `key` stands for; none for records that are no part of the picture.
-pub(crate) fn decode(key: Key, kv: &KeyValue) -> Result<Option<Event>, Garbage> {
+/// Unit files, by their hashes.
+pub(crate) type Files = BTreeMap<Hash, FileRecord>;
+
+/// The event that a record under `key` stands for; none for records that are no part of the picture. A unit file that is among
+/// `known` is not taken apart again.
+pub(crate) fn decode(key: Key, kv: &KeyValue, known: &Files) -> Result<Option<Event>, Garbage> {
     Ok(Some(match key {
-        Key::File(hash) => Event::File(hash, Some(file(hash, kv)?)),
+        Key::File(hash) => Event::File(hash, Some(file(hash, kv, known.get(&hash))?)),
         Key::Unit(unit) => Event::Unit(unit, Some(json::<UnitRow>(kv)?.try_into()?)),
         Key::Machine(id) => Event::Machine(id.clone(), Some(machine(id, kv)?)),
         Key::Metadata(id, name) => Event::Metadata(id, name, Some(json::<MetadataRow>(kv)?.value)),
@@ -393,15 +397,24 @@ impl TryFrom<StateRow> for UnitState {
     }
 }
 
-fn file(hash: Hash, kv: &KeyValue) -> Result<FileRecord, Garbage> {
-    let file = UnitFile::parse(json::<FileRow>(kv)?.text.as_bytes())?;
+fn file(hash: Hash, kv: &KeyValue, known: Option<&FileRecord>) -> Result<FileRecord, Garbage> {
+    let text = json::<FileRow>(kv)?.text;
+    let file = match known.filter(|_| Hash::of(&text) == hash) {
+        Some(known) => Arc::clone(&known.file),
+        None => Arc::new(parsed(hash, &text)?),
+    };
+    Ok(FileRecord {
+        file,
+        revision: kv.mod_revision(),
+    })
+}
+
+fn parsed(hash: Hash, text: &str) -> Result<UnitFile, Garbage> {
+    let file = UnitFile::parse(text.as_bytes())?;
     if file.hash() != hash {
         return Err(format!("the text's hash is {}", file.hash()).into());
     }
-    Ok(FileRecord {
-        file: Arc::new(file),
-        revision: kv.mod_revision(),
-    })
+    Ok(file)
 }
 
 fn assignment(kv: &KeyValue) -> Result<Assignment, Garbage> {

@@ -96,7 +96,7 @@ impl Mirror {
         let leases = std::mem::take(&mut self.leases);
         let mut garbage = Vec::new();
         for record in records {
-            match self.records.read(record) {
+            match self.records.read_knowing(&before.files, record) {
                 Read::Event(event) => {
                     self.note_lease(&event, record.lease());
                     self.cluster.apply(event);
@@ -141,7 +141,7 @@ impl Mirror {
         }
         let event = match gone {
             true => self.records.gone(record.key()),
-            false => match self.records.read(record) {
+            false => match self.records.read_knowing(&self.cluster.files, record) {
                 Read::Event(event) => Some(event),
                 Read::Garbage(key) if is_leaders(&key) => codec::gone(key),
                 Read::Garbage(_) | Read::Nothing => None,

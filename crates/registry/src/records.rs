@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use etcd_client::KeyValue;
 use fleet::Event;
 
-use crate::codec::{self, Garbage};
+use crate::codec::{self, Files, Garbage};
 use crate::keys::{Key, Keys};
 
 /// After so many garbage records a further one is not remembered, and may be named again.
@@ -43,11 +43,16 @@ impl Records {
 
     /// What a record that is there means.
     pub(crate) fn read(&self, kv: &KeyValue) -> Read {
+        self.read_knowing(&Files::new(), kv)
+    }
+
+    /// The same where some unit files are known, which are not taken apart again.
+    pub(crate) fn read_knowing(&self, files: &Files, kv: &KeyValue) -> Read {
         let Some(key) = self.keys.parse(kv.key()) else {
             self.name(kv, &"no such kind of record".into());
             return Read::Nothing;
         };
-        match codec::decode(key.clone(), kv) {
+        match codec::decode(key.clone(), kv, files) {
             Ok(event) => event.map_or(Read::Nothing, Read::Event),
             Err(why) => {
                 self.name(kv, &why);

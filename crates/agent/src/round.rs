@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use fleet::Assignment;
-use fleet::converge::{self, Step};
+use fleet::converge::{self, LocalUnit, Step};
 use registry::{Membership, ScheduleWatch};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -169,10 +169,11 @@ impl<S: Systemd> Rounds<S> {
         let seen = self
             .units
             .iter()
-            .map(|(name, local)| (name.clone(), self.moving.mark(name, local.seen())));
+            .map(|(name, local)| (name, self.moving.mark(name, local.seen())));
+        let seen: BTreeMap<&UnitName, LocalUnit> = seen.collect();
         let mut round = Round::default();
         let unreadable = &self.schedule.unreadable;
-        let steps = converge::steps(assigned, &seen.collect(), admitted).into_iter();
+        let steps = converge::steps(assigned, &seen, admitted).into_iter();
         for (name, steps) in steps.filter(|(name, _)| !unreadable.contains(name)) {
             round.add(name.clone(), &steps, assigned.get(&name));
         }

@@ -1,6 +1,7 @@
 //! Decides what one machine's systemd must be told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use unitfile::{Hash, UnitName};
 
@@ -43,16 +44,16 @@ pub type Steps = BTreeMap<UnitName, Vec<Step>>;
 /// What must be done so that `local` becomes `assigned`. While the machine is not `admitted`, nothing is
 /// stopped or removed: its schedule has not been decided for its present membership yet. For the same reason
 /// a changed file waits, since it would stop what runs.
-pub fn steps(
+pub fn steps<N: Borrow<UnitName> + Ord>(
     assigned: &BTreeMap<UnitName, Assignment>,
-    local: &BTreeMap<UnitName, LocalUnit>,
+    local: &BTreeMap<N, LocalUnit>,
     admitted: bool,
 ) -> Steps {
-    let names: BTreeSet<&UnitName> = assigned.keys().chain(local.keys()).collect();
-    let nothing_here = LocalUnit::default();
+    let nothing = LocalUnit::default();
+    let here = local.iter().map(|(name, local)| (name.borrow(), local));
+    let not_here = assigned.keys().filter(|name| !local.contains_key(*name));
     let mut steps = Steps::new();
-    for name in names {
-        let local = local.get(name).unwrap_or(&nothing_here);
+    for (name, local) in here.chain(not_here.map(|name| (name, &nothing))) {
         let orders = unit_steps(assigned.get(name), local);
         if !orders.is_empty() && (admitted || orders.iter().all(|step| step.is_harmless(local))) {
             steps.insert(name.clone(), orders);

@@ -8,7 +8,7 @@ use fleet::fence::{STOP_TIMEOUT, stop_time, stop_timeout};
 use fleet::{Requirements, requirements};
 use unitfile::{UnitFile, UnitName};
 
-use super::{FileError, UnitFiles, failed, remove};
+use super::{FileError, UnitFiles, failed, remove, says};
 use crate::systemd::{LEASE_END, LEASE_TARGET};
 
 /// The last in the order of names, in which systemd reads them: it has the last word.
@@ -102,7 +102,7 @@ impl UnitFiles {
 
     /// Whether it was another text before.
     fn keep(&self, path: &Path, text: &str) -> Result<bool, FileError> {
-        if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        if says(path, text).unwrap_or(false) {
             return Ok(false);
         }
         self.put(path, text)?;

@@ -9,6 +9,7 @@ use fleet::Requirements;
 use unitfile::{UnitFile, UnitName};
 
 use super::play::{Play, play};
+use crate::files::says;
 
 /// A unit file, and what its unit does because of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,15 +60,15 @@ pub(super) struct Reader {
 impl Reader {
     /// A unit's file as it is now; none if there is none.
     pub(super) fn read(&self, name: &UnitName, path: &Path) -> Option<Arc<Loaded>> {
-        let text = std::fs::read_to_string(path).ok()?;
         let mut known = self.known.borrow_mut();
-        match known.get(name) {
-            Some(loaded) if loaded.text == text => Some(Arc::clone(loaded)),
-            _ => {
-                let loaded = Arc::new(Loaded::of(name, text));
-                known.insert(name.clone(), Arc::clone(&loaded));
-                Some(loaded)
-            }
+        if let Some(loaded) = known.get(name)
+            && says(path, &loaded.text).ok()?
+        {
+            return Some(Arc::clone(loaded));
         }
+        let text = std::fs::read_to_string(path).ok()?;
+        let loaded = Arc::new(Loaded::of(name, text));
+        known.insert(name.clone(), Arc::clone(&loaded));
+        Some(loaded)
     }
 }

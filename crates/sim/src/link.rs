@@ -148,11 +148,12 @@ impl Link {
         request: Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
         let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
+        // boxed: a future as large as this one would be moved many times on its way to the runtime
+        tokio::spawn(Box::pin(async move {
             let answer = connection.unless_broken(self.exchange(&connection, request));
             // nobody may wait for it any more
             drop(tell.send(answer.await));
-        });
+        }));
         told.await??
     }
 

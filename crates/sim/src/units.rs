@@ -4,18 +4,18 @@ use unitfile::{UnitFile, UnitName};
 
 use crate::Chance;
 
-/// The kinds of units, by the beginning of their names, each with its `[X-Fleet]` section.
+/// The kinds of units, by the beginning of their names, each with its `[X-Fleet]` section, if it has one.
 const KINDS: [(&str, &str); 10] = [
     ("plain", ""),
     ("slow", ""),
-    ("pinned", "MachineID=m2\n"),
-    ("disk", "MachineMetadata=disk=ssd\n"),
-    ("lone", "Conflicts=lone*\n"),
-    ("peer", "MachineOf=plain1.service\n"),
-    ("global", "Global=true\n"),
-    ("fenced", "Fence=yes\n"),
-    ("smooth", "MoveOrder=start-first\n"),
-    ("sticky", "Sticky=true\n"),
+    ("pinned", "[X-Fleet]\nMachineID=m2\n"),
+    ("disk", "[X-Fleet]\nMachineMetadata=disk=ssd\n"),
+    ("lone", "[X-Fleet]\nConflicts=lone*\n"),
+    ("peer", "[X-Fleet]\nMachineOf=plain1.service\n"),
+    ("global", "[X-Fleet]\nGlobal=true\n"),
+    ("fenced", "[X-Fleet]\nFence=yes\n"),
+    ("smooth", "[X-Fleet]\nMoveOrder=start-first\n"),
+    ("sticky", "[X-Fleet]\nSticky=true\n"),
 ];
 /// How many units there are of each kind.
 const EACH: u64 = 4;
@@ -38,7 +38,7 @@ pub(crate) fn file(name: &UnitName, version: u64) -> UnitFile {
         _ => "",
     };
     let text = format!(
-        "[Unit]\nDescription={name}, version {version}\n[Service]\n{slow}ExecStart=/bin/sleep infinity\n[X-Fleet]\n{fleet}"
+        "[Unit]\nDescription={name}, version {version}\n[Service]\n{slow}ExecStart=/bin/sleep infinity\n{fleet}"
     );
     UnitFile::parse(text.as_bytes()).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::systemd::{Process, Run};
 use fleet::MachineId;
 use tokio::time::Instant;
-use unitfile::{UnitFile, UnitName};
+use unitfile::{Hash, UnitName};
 
 use crate::host::Host;
 use crate::ledger::{Ledger, Row};
@@ -159,9 +159,10 @@ fn is_as_wanted(host: &Host, unit: &UnitName, row: &Row) -> bool {
     if row.at.elapsed() <= CALM || units::is_fenced(unit.as_str()) {
         return false;
     }
+    // what fleetd writes is in the form that hashes are of
     let text = host.systemd().running_text(unit).unwrap_or_default();
-    let file = UnitFile::parse(text.as_bytes()).unwrap_or_default();
-    row.value == format!("{{\"hash\":\"{}\",\"desired\":\"launched\"}}", file.hash())
+    let hash = Hash::of(&text);
+    row.value == format!("{{\"hash\":\"{hash}\",\"desired\":\"launched\"}}")
 }
 
 #[cfg(test)]

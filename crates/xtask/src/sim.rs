@@ -40,6 +40,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let keep_going = flag(options.keep_going, " --keep-going");
     let verbose = flag(options.verbose, " --verbose");
     build::cargo(&format!(
-        "run --quiet --profile bench --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{keep_going}{verbose}"
+        "run --quiet --profile sim --package sim -- seeds --seeds {seeds} --from {from} --minutes {minutes}{keep_going}{verbose}"
     ))
 }

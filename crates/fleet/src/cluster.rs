@@ -221,15 +221,6 @@ impl Cluster {
         metadata
     }
 
-    /// Whether some live machine is being drained: then what systemd says of units decides what is moved next.
-    pub fn is_draining(&self) -> bool {
-        let mut drained = self
-            .cordons
-            .iter()
-            .filter(|(_, cordon)| cordon.drain.is_some());
-        drained.any(|(id, _)| self.machines.contains_key(id))
-    }
-
     /// How far a unit has been brought, as API v1 tells it: inactive unless it has a target and that machine has
     /// published a state of it. So a global unit is always inactive. None if there is no such unit.
     pub fn current_state(&self, unit: &UnitName) -> Option<DesiredState> {

@@ -202,6 +202,16 @@ pub struct Cordon {
     pub grace: u64,
 }
 
+impl From<&crate::Cordon> for Cordon {
+    fn from(cordon: &crate::Cordon) -> Cordon {
+        Cordon {
+            reason: cordon.reason.clone(),
+            drain: cordon.drain,
+            grace: cordon.grace.as_secs(),
+        }
+    }
+}
+
 /// A machine that is away, or leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

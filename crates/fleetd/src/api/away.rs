@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use fleet::requirements::print_seconds;
 use fleet::schedule::{Hold, hold};
-use fleet::v2::AwayMachine;
+use fleet::v2::{self, AwayMachine};
 use fleet::{Away, Cluster, MachineId};
 use registry::Table;
 use unitfile::UnitName;
 
 use super::error::{ApiError, json};
-use super::{Api, cordon, terms};
+use super::{Api, terms};
 
 const TABLES: [Table; 8] = [
     Table::Away,
@@ -60,7 +60,7 @@ fn told(cluster: &Cluster, id: &MachineId, away: &Away) -> AwayMachine {
         announced: away.announced,
         braked: away.massive && !cluster.forgotten.contains(id),
         waiting: waiting.count(),
-        cordon: cordon.map(cordon::told),
+        cordon: cordon.map(v2::Cordon::from),
         grace_left: grace.map_or(0, |left| left.as_secs()),
     }
 }

@@ -37,16 +37,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, ApiErr
     let cordons = cluster
         .cordons
         .iter()
-        .map(|(id, cordon)| (id.as_str(), told(cordon)));
+        .map(|(id, cordon)| (id.as_str(), v2::Cordon::from(cordon)));
     Ok(json(&cordons.collect::<BTreeMap<_, _>>()))
-}
-
-pub(super) fn told(cordon: &Cordon) -> v2::Cordon {
-    v2::Cordon {
-        reason: cordon.reason.clone(),
-        drain: cordon.drain,
-        grace: cordon.grace.as_secs(),
-    }
 }
 
 pub(super) async fn put(
@@ -112,7 +104,7 @@ fn of(picture: &mut Picture, id: &MachineId) -> Option<MachineStatus> {
         machine_id: id.to_string(),
         primary_ip: status::address(cluster, id),
         live,
-        cordon: cordon.map(told),
+        cordon: cordon.map(v2::Cordon::from),
         units: there.map(|(unit, _)| unit.to_string()).collect(),
         staying: staying.map(|(unit, why)| (unit.to_string(), why)).collect(),
     })

@@ -17,8 +17,6 @@ use crate::systemd::{Status, Systemd};
 
 /// How often it is asked how they fare.
 pub(crate) const ASK: Duration = Duration::from_millis(200);
-/// How long a unit may take to come up elsewhere; then it is stopped here all the same.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
 /// How long a machine that leaves waits for somebody to decide where its units are to be.
 const DECISION: Duration = Duration::from_secs(5);
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use unitfile::UnitName;
 
 use super::{IDLE, Rounds};
-use crate::handover::{ASK, BOUND};
+use crate::handover::ASK;
 use crate::local::Local;
 use crate::orders::News;
 use crate::systemd::Systemd;
@@ -17,8 +17,8 @@ use crate::systemd::Systemd;
 /// Units that run here and are to be elsewhere, of those that ask to be up there first.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
-    /// They go on, so long at most.
-    kept: BTreeMap<UnitName, Instant>,
+    /// They go on.
+    kept: BTreeSet<UnitName>,
     /// They need not go on.
     over: BTreeSet<UnitName>,
     /// When to ask how they fare; none while that is being asked.
@@ -34,7 +34,7 @@ impl Moving {
 
     /// The same with the mark of those that go on.
     pub(super) fn mark(&self, name: &UnitName, seen: LocalUnit) -> LocalUnit {
-        let kept = self.kept.contains_key(name);
+        let kept = self.kept.contains(name);
         LocalUnit { kept, ..seen }
     }
 
@@ -42,11 +42,10 @@ impl Moving {
     fn follow(&mut self, moved: &BTreeSet<UnitName>) {
         let now = Instant::now();
         self.over.retain(|name| moved.contains(name));
-        self.kept.retain(|name, _| moved.contains(name));
+        self.kept.retain(|name| moved.contains(name));
         for name in moved.difference(&self.over) {
-            if !self.kept.contains_key(name) {
+            if self.kept.insert(name.clone()) {
                 tracing::info!(unit = %name, "goes on until it is up elsewhere");
-                self.kept.insert(name.clone(), now + BOUND);
                 self.ask.get_or_insert(now);
             }
         }
@@ -54,17 +53,11 @@ impl Moving {
 
     /// That is how they fare. One of which nothing is known goes on: etcd does not answer.
     pub(super) fn take(&mut self, outlooks: &BTreeMap<UnitName, Outlook>) {
-        let now = Instant::now();
-        self.ask = Some(now + ASK);
-        self.kept.retain(|name, until| {
-            let kept = match outlooks.get(name) {
-                Some(Outlook::Over) => false,
-                Some(Outlook::Undecided | Outlook::Coming) => now < *until,
-                None => true,
-            };
+        self.ask = Some(Instant::now() + ASK);
+        self.kept.retain(|name| {
+            let kept = outlooks.get(name) != Some(&Outlook::Over);
             if !kept {
-                let in_time = now < *until;
-                tracing::info!(unit = %name, in_time, "goes on here no longer");
+                tracing::info!(unit = %name, "goes on here no longer");
                 self.over.insert(name.clone());
             }
             kept
@@ -79,7 +72,7 @@ impl<S: Systemd> Rounds<S> {
         let files = &self.agent.files;
         let known = |name: &UnitName| {
             let moving = &self.moving;
-            moving.kept.contains_key(name) || moving.over.contains(name)
+            moving.kept.contains(name) || moving.over.contains(name)
         };
         let here = |local: &Local| local.launched && local.is_up();
         let moved = self.units.iter().filter(|(name, local)| {
@@ -97,7 +90,7 @@ impl<S: Systemd> Rounds<S> {
     /// Asks how the units fare elsewhere.
     pub(super) fn ask_elsewhere(&mut self) {
         self.moving.ask = None;
-        let names = self.moving.kept.keys().cloned().collect();
+        let names = self.moving.kept.iter().cloned().collect();
         let here = self.memberships.borrow().machine.id.clone();
         let (agent, report) = (Arc::clone(&self.agent), self.report.clone());
         self.orders.spawn(async move {

@@ -40,12 +40,17 @@ impl Draft {
         state.is_some_and(|state| has_settled(state, desired))
     }
 
-    /// The machines that are not done with a unit which was sent elsewhere.
+    /// The machines that are not done with a unit which was sent elsewhere. One that has failed there, and goes on where it was for
+    /// as long as it has, is waited for nowhere.
     fn left_behind(&self, cluster: &Cluster, unit: usize) -> BTreeSet<MachineId> {
-        let Some((_, target)) = self.sent(unit) else {
+        let (known, Some((_, target))) = (self.units.get(unit), self.sent(unit)) else {
             return BTreeSet::new();
         };
-        let states = cluster.states.get(&self.units.get(unit).name);
+        let states = cluster.states.get(&known.name);
+        let there = states.and_then(|states| states.get(target));
+        if known.starts_first() && there.is_some_and(has_failed) {
+            return BTreeSet::new();
+        }
         let machines = states.into_iter().flat_map(BTreeMap::keys);
         machines.filter(|id| *id != target).cloned().collect()
     }
@@ -250,7 +255,11 @@ impl Draft {
 
 /// Whether there is nothing to wait for: it is where it should be, or it cannot get there.
 fn has_settled(state: &UnitState, desired: DesiredState) -> bool {
+    let done = state.current >= desired && !state.starting;
+    has_failed(state) || (done && !state.waits())
+}
+
+fn has_failed(state: &UnitState) -> bool {
     let failed = state.active == "failed" || !state.problem.is_empty();
-    let done = failed || (state.current >= desired && !state.starting);
-    done && !state.waits()
+    failed && !state.waits()
 }

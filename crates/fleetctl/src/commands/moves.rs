@@ -162,7 +162,7 @@ async fn order(client: &Client, unit: &str, to: &str) -> anyhow::Result<()> {
     order.with_context(|| format!("Unable to move {unit}"))
 }
 
-/// Where it goes on, if it does so elsewhere than where it should be, and for how long.
+/// Where it goes on, if it does so elsewhere than where it should be.
 pub(crate) fn still_up(status: &UnitStatus) -> String {
     let mut states = status.states.iter();
     let old =
@@ -170,6 +170,6 @@ pub(crate) fn still_up(status: &UnitStatus) -> String {
     old.map_or_else(String::new, |old| {
         let (unit, machine) = (&status.name, &old.machine_id);
         let machine = machine.get(..8).unwrap_or(machine);
-        format!("; it goes on at {machine} for a minute at most: \"fleetctl move {unit} {machine}\" leaves it there")
+        format!("; it goes on at {machine} until it is up there: \"fleetctl move {unit} {machine}\" leaves it there")
     })
 }

@@ -115,7 +115,7 @@ fn old_copy(why: &Why, full: bool) -> String {
         let (unit, machine) = (&status.name, &old.machine_id);
         let (place, start) = (legend::machine(machine, full), machine.get(..8).unwrap_or(machine));
         format!(
-            "The copy at {place}, where it was, goes on until this one is up, for a minute at most (MoveOrder=start-first): \"fleetctl move {unit} {start}\" leaves it there.\n"
+            "The copy at {place}, where it was, goes on until this one is up (MoveOrder=start-first): \"fleetctl move {unit} {start}\" leaves it there.\n"
         )
     })
 }

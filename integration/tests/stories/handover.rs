@@ -5,8 +5,8 @@ use integration::Cluster;
 
 use crate::told::{active_since, stories, wait_elsewhere, written};
 
-/// It takes a second to be active, and writes down when it begins to stop.
-const WEB: &str = "[Service]\nExecStartPre=/bin/sleep 1\nExecStart=/bin/sleep infinity\n\
+/// It takes a second to be active, fails where something is broken, and writes down when it begins to stop.
+const WEB: &str = "[Service]\nExecStartPre=/bin/sleep 1\nExecStartPre=/bin/test ! -e /root/broken\nExecStart=/bin/sleep infinity\n\
                    ExecStop=/bin/cp /proc/uptime /root/stopping\n[X-Fleet]\nMoveOrder=start-first\n";
 
 /// Waits until the unit runs on another machine than `old` alone, and checks that it was up there before it was stopped; where it is.
@@ -43,6 +43,20 @@ stories! {
         cluster.machine(&home)?.read(["systemctl", "restart", "fleet.service"])?;
         cluster.wait_for_members(3)?;
         ensure!(cluster.wait_active("web.service")? == home, "a restart of fleetd moved it");
+
+        // one that fails there goes on here, until it is well there
+        let pid = cluster.machine(&home)?.main_pid("web.service")?;
+        let broken = cluster.machine(&next)?;
+        broken.write_file("/root/broken", "")?;
+        let moved = cluster.try_fleetctl(&format!("move web {}", broken.id()))?;
+        let said = String::from_utf8_lossy(&moved.stderr).into_owned();
+        ensure!(!moved.status.success() && said.contains("until it is up there"), "{said}");
+        let why = cluster.fleetctl("why web")?;
+        ensure!(why.contains("goes on until this one is up"), "{why}");
+        ensure!(cluster.machine(&home)?.main_pid("web.service")? == pid);
+        broken.read(["rm", "/root/broken", "/root/stopping"])?;
+        broken.read(["systemctl", "start", "web.service"])?;
+        ensure!(is_up_first(cluster, &home)? == next);
         Ok(())
     }
 }

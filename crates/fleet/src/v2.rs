@@ -166,6 +166,9 @@ pub struct MachineVerdict {
     pub scheduled: bool,
     /// How many units are scheduled to it.
     pub units: usize,
+    /// The unit kept failing there, and was moved away for that.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub failed: bool,
     /// All that keeps the unit from it; nothing if it is there, or could be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,

@@ -89,6 +89,8 @@ stories! {
             [row] if row.active == "failed" && row.machine != first => Some(row.machine.clone()),
             _ => None,
         })?;
+        let why = cluster.fleetctl("why bad.service")?;
+        ensure!(why.contains("fits, but it kept failing there"), "{why}");
         wait_for("fleet to give it up there, too", Duration::from_secs(20), || {
             let why = cluster.fleetctl("why bad.service").map_err(|error| format!("{error:#}"))?;
             match why.contains("failed 2 times: it is not started here again (RescheduleAfter=2)") {

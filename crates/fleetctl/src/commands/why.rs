@@ -179,6 +179,7 @@ fn lines(machines: &[MachineVerdict], full: bool) -> Vec<Vec<String>> {
 fn fate(verdict: &MachineVerdict) -> String {
     match (verdict.scheduled, verdict.obstacles.as_slice()) {
         (true, _) => "has it".to_owned(),
+        (false, []) if verdict.failed => "fits, but it kept failing there".to_owned(),
         (false, []) => "fits".to_owned(),
         (false, obstacles) => {
             let reasons: Vec<&str> = obstacles

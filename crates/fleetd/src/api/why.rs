@@ -58,6 +58,8 @@ fn verdict(
     refusals: &[Refusal],
 ) -> MachineVerdict {
     let rows = cluster.schedule.get(id);
+    let hash = cluster.units.get(name).map(|unit| unit.hash);
+    let failed = cluster.failed.get(name);
     let obstacle = |refusal: &Refusal| Obstacle {
         reason: refusal.to_string(),
         cure: refusal.cure(),
@@ -67,6 +69,7 @@ fn verdict(
         primary_ip: status::address(cluster, id),
         scheduled: rows.is_some_and(|rows| rows.contains_key(name)),
         units: rows.map_or(0, |rows| rows.len()),
+        failed: failed.is_some_and(|failed| failed.machine == *id && Some(failed.hash) == hash),
         obstacles: refusals.iter().map(obstacle).collect(),
     }
 }

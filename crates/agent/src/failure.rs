@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     pub(crate) transient: bool,
     /// Whether nothing is wrong: it is somebody else's turn.
     pub(crate) waits: bool,
+    /// Whether this machine takes no files: other units would fare no better on it.
+    pub(crate) unwritable: bool,
 }
 
 impl Failure {
@@ -23,6 +25,7 @@ impl Failure {
             problem: problem.into(),
             transient: true,
             waits: false,
+            unwritable: false,
         }
     }
 
@@ -55,11 +58,15 @@ impl Failure {
 /// A full disk is emptied and a foreign file moved away by somebody in the end: these pass.
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Failure {
-        let problem = chain(&error);
-        Failure::passing(match error.cure() {
+        let (problem, cure) = (chain(&error), error.cure());
+        let told = match cure {
             Some(cure) => format!("{problem}; {cure}"),
             None => problem,
-        })
+        };
+        Failure {
+            unwritable: cure.is_some(),
+            ..Failure::passing(told)
+        }
     }
 }
 
@@ -97,11 +104,11 @@ mod tests {
             (30, "make it writable"),
         ] {
             let told = failure(code);
-            assert!(told.transient);
+            assert!(told.transient && told.unwritable);
             assert!(told.problem.starts_with("writing /units/web.service: "));
             assert!(told.problem.contains(cure), "{}", told.problem);
         }
         // EISDIR
-        assert!(!failure(21).problem.contains(';'));
+        assert!(!failure(21).problem.contains(';') && !failure(21).unwritable);
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Local {
     start_job: bool,
     /// What went wrong with the last order; empty if nothing did.
     problem: String,
+    /// It was that this machine takes no files.
+    unwritable: bool,
     /// What went wrong when it last started; empty if nothing did.
     start_problem: String,
     /// What went wrong with the links of its file; empty if nothing did.
@@ -215,6 +217,7 @@ impl Local {
             }
         }
         self.problem = failure.problem;
+        self.unwritable = failure.unwritable;
         self.waits = failure.waits;
         match &self.ordered {
             // it is not ordered again until it is to be otherwise
@@ -280,6 +283,7 @@ impl Local {
             starting: self.is_starting(),
             problem: self.problem().to_owned(),
             failures: self.failing.count(),
+            unwritable: self.unwritable && !self.problem.is_empty(),
         })
     }
 

@@ -486,6 +486,7 @@ fn state(sub: &str, hash: unitfile::Hash) -> UnitState {
         starting: false,
         problem: String::new(),
         failures: 0,
+        unwritable: false,
     }
 }
 

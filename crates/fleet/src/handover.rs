@@ -75,6 +75,7 @@ mod tests {
             starting,
             problem: String::new(),
             failures: 0,
+            unwritable: false,
         }
     }
 

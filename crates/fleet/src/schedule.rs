@@ -35,6 +35,7 @@ mod refusal;
 mod replace;
 mod shape;
 mod standing;
+mod stuck;
 mod suppose;
 mod survey;
 mod sync;

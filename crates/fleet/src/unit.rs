@@ -106,6 +106,8 @@ pub struct UnitState {
     pub problem: String,
     /// How often it has failed there in a row, systemd's own restarts not counted; only if the unit asks for that to be counted.
     pub failures: u32,
+    /// The machine cannot write the unit's file, nor would it another one: its disk is full, say.
+    pub unwritable: bool,
 }
 
 impl UnitState {

@@ -26,6 +26,7 @@ fn state(current: DesiredState) -> UnitState {
         starting: false,
         problem: String::new(),
         failures: 0,
+        unwritable: false,
     }
 }
 

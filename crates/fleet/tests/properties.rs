@@ -115,6 +115,7 @@ fn happening() -> impl Strategy<Value = String> {
         1 => "uncordon m[a-d]",
         1 => "runs-if-there m[a-d] (a|b|c|w@[123])\\.service",
         1 => "fails-if-there m[a-d] (a|b|c|w@[123])\\.service",
+        1 => "unwritable-if-there m[a-d] (a|b|c|w@[123])\\.service",
         1 => "stopped m[a-d] (a|b|c|w@[123])\\.service",
         1 => "lose-file (a|b|c|w@[123])\\.service",
         1 => r"row m[a-e] (a|b|c|g|w@[123])\.service (loaded|launched)",

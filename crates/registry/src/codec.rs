@@ -208,6 +208,7 @@ pub(crate) fn print_state(state: &UnitState) -> Vec<u8> {
         starting: state.starting,
         problem: state.problem.clone(),
         failures: state.failures,
+        unwritable: state.unwritable,
     })
 }
 
@@ -354,6 +355,8 @@ struct StateRow {
     problem: String,
     #[serde(default, skip_serializing_if = "is_none")]
     failures: u32,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    unwritable: bool,
 }
 
 // serde hands it a reference
@@ -393,6 +396,7 @@ impl TryFrom<StateRow> for UnitState {
             starting: row.starting,
             problem: row.problem,
             failures: row.failures,
+            unwritable: row.unwritable,
         })
     }
 }

@@ -104,6 +104,7 @@ async fn a_unit_is_not_started_before_the_machine_that_ran_it_has_stopped_it() {
         starting: false,
         problem: String::new(),
         failures: 0,
+        unwritable: false,
     };
     let states = [(unit("web.service"), Some(stopping))];
     other.publish(&states).await.unwrap();

@@ -63,6 +63,8 @@ pub(super) struct Draft {
     pub(super) unsettled: BTreeSet<usize>,
     /// Units of which other machines still say something than the one that they were sent to; and which machines.
     pub(super) lingering: BTreeMap<usize, BTreeSet<MachineId>>,
+    /// Machines that cannot write unit files, and the units of which they say so.
+    pub(super) stuck: BTreeMap<MachineId, BTreeSet<usize>>,
 }
 
 impl Draft {

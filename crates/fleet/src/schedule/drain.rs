@@ -25,6 +25,8 @@ impl Draft {
             machines if machines.is_empty() => self.lingering.remove(&unit),
             machines => self.lingering.insert(unit, machines),
         };
+        let stuck = self.stuck_on(cluster, unit);
+        self.sync_stuck(unit, &stuck);
         match self.keeps_failing(cluster, unit) {
             true => self.failing.insert(unit),
             false => self.failing.remove(&unit),
@@ -67,6 +69,7 @@ impl Draft {
     /// Moves as many units as may be on their way at a time.
     pub(super) fn drain(&mut self, cluster: &Cluster) {
         self.obey(cluster);
+        self.move_stuck();
         self.move_failing();
         let live: Vec<usize> = self.hosts.live().collect();
         for host in live {

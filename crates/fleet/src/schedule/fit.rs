@@ -43,6 +43,9 @@ impl Draft {
         if self.silent.contains(&self.hosts.get(host).id) {
             return Err(Refusal::Silent);
         }
+        if self.stuck.contains_key(&self.hosts.get(host).id) && !unit.is_global() {
+            return Err(Refusal::Unwritable);
+        }
         // a unit that belongs on every machine is on a cordoned one, too
         let cordon = live.cordon.as_ref().filter(|_| !unit.is_global());
         cordon.map_or(Ok(()), |cordon| {

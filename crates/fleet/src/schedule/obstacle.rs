@@ -30,6 +30,10 @@ impl Refusal {
             Refusal::Leaving => "let it stay in the cluster".to_owned(),
             Refusal::Ordered => "move it back".to_owned(),
             Refusal::Silent => "bring it back into the network".to_owned(),
+            Refusal::Unwritable => {
+                "let it write unit files: fleetctl status of its units tells why it does not"
+                    .to_owned()
+            }
             Refusal::Cordoned(_) => "uncordon it".to_owned(),
             Refusal::Failing(_) => "submit a file with which it does not fail".to_owned(),
             Refusal::NoFile => "submit the unit again".to_owned(),
@@ -45,7 +49,7 @@ impl Refusal {
             | Refusal::Ordered => 1,
             Refusal::Conflict(_) | Refusal::PeerElsewhere(_) | Refusal::Replaced(_) => 2,
             Refusal::Enough(_) | Refusal::NoRoom(_) => 3,
-            Refusal::Leaving | Refusal::Silent => 4,
+            Refusal::Leaving | Refusal::Silent | Refusal::Unwritable => 4,
             Refusal::OtherMachine(_)
             | Refusal::PeerCycle(_)
             | Refusal::NoFile

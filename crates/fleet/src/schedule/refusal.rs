@@ -33,6 +33,8 @@ pub enum Refusal {
     Leaving,
     /// The machine has not been heard of for long.
     Silent,
+    /// The machine cannot write unit files.
+    Unwritable,
     /// An operator keeps new units away from the machine; why, if that was said.
     Cordoned(String),
     /// An operator wants the unit elsewhere.
@@ -123,6 +125,7 @@ fn told_of(refusal: &Refusal, one: bool) -> String {
         Refusal::Leaving => verb("is leaving", "are leaving").to_owned(),
         Refusal::Ordered | Refusal::Failing(_) => refusal.to_string(),
         Refusal::Silent => verb("is silent", "are silent").to_owned(),
+        Refusal::Unwritable => "can write no unit files".to_owned(),
         Refusal::Cordoned(why) => verb("is cordoned", "are cordoned").to_owned() + &aside(why),
         Refusal::PeerCycle(_) | Refusal::NoFile => refusal.to_string(),
     }
@@ -151,6 +154,7 @@ impl fmt::Display for Refusal {
             Refusal::Leaving => f.write_str("the machine is leaving"),
             Refusal::Ordered => f.write_str("an operator wants it elsewhere"),
             Refusal::Silent => f.write_str("the machine has not been heard of for long"),
+            Refusal::Unwritable => f.write_str("the machine can write no unit files"),
             Refusal::Cordoned(why) => write!(f, "the machine is cordoned{}", aside(why)),
             Refusal::Failing(1) => f.write_str("it has failed there"),
             Refusal::Failing(times) => write!(f, "it has failed there {times} times"),

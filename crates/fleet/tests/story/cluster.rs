@@ -68,6 +68,11 @@ impl Situation {
             }
             ["fails-if-there", ..] => {}
             ["waits", machine, name] => self.waits(machine, name),
+            ["unwritable", machine, name] => self.unwritable(machine, name),
+            ["unwritable-if-there", machine, name] if self.cluster.units.contains_key(*name) => {
+                self.unwritable(machine, name);
+            }
+            ["unwritable-if-there", ..] => {}
             ["stopped", machine, name] => {
                 self.apply(Event::State(unit(name), machine_id(machine), None));
             }
@@ -206,6 +211,20 @@ impl Situation {
         self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
     }
 
+    /// The machine says that it cannot write the unit's file.
+    fn unwritable(&mut self, machine: &str, name: &str) {
+        let state = UnitState {
+            load: "not-found".into(),
+            active: "inactive".into(),
+            sub: "dead".into(),
+            current: DesiredState::Inactive,
+            problem: "No space left on device".into(),
+            unwritable: true,
+            ..self.running(name)
+        };
+        self.apply(Event::State(unit(name), machine_id(machine), Some(state)));
+    }
+
     fn running(&self, name: &str) -> UnitState {
         UnitState {
             load: "loaded".into(),
@@ -216,6 +235,7 @@ impl Situation {
             starting: false,
             problem: String::new(),
             failures: 0,
+            unwritable: false,
         }
     }
 

@@ -136,6 +136,7 @@ impl World {
                     starting: starting == ["starting"],
                     problem: String::new(),
                     failures: 0,
+                    unwritable: false,
                 };
                 self.state(unit, id, state).await;
             }

@@ -57,6 +57,7 @@ pub(crate) fn running(hash: Hash) -> UnitState {
         starting: false,
         problem: String::new(),
         failures: 0,
+        unwritable: false,
     }
 }
 

@@ -16,6 +16,7 @@ fn state(text: &str, problem: &str) -> Option<UnitState> {
         starting: !starting.is_empty(),
         problem: problem.to_owned(),
         failures: 0,
+        unwritable: false,
     })
 }
 

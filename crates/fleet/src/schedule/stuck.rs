@@ -1,0 +1,69 @@
+//! Machines that cannot write unit files: they get no more units, and those that they cannot have go elsewhere.
+
+use std::collections::BTreeSet;
+
+use super::Refusal;
+use super::draft::Draft;
+use crate::{Cluster, MachineId};
+
+impl Draft {
+    /// The machines that say of a unit that they cannot write its file; of one that is no more it does not matter.
+    pub(super) fn stuck_on(&self, cluster: &Cluster, unit: usize) -> BTreeSet<MachineId> {
+        let name = &self.units.get(unit).name;
+        let states = cluster.states.get(name);
+        let states = states.filter(|_| cluster.units.contains_key(name));
+        let states = states.into_iter().flatten();
+        let stuck = states.filter(|(_, state)| state.unwritable);
+        stuck.map(|(machine, _)| machine.clone()).collect()
+    }
+
+    /// A unit is stuck on these machines and on no other. Where none is any more, units may come again.
+    pub(super) fn sync_stuck(&mut self, unit: usize, machines: &BTreeSet<MachineId>) {
+        for id in machines {
+            self.stuck.entry(id.clone()).or_default().insert(unit);
+        }
+        let mut well = Vec::new();
+        self.stuck.retain(|id, units| {
+            if !machines.contains(id) {
+                units.remove(&unit);
+            }
+            if units.is_empty() {
+                well.push(id.clone());
+            }
+            !units.is_empty()
+        });
+        let hosts = well.iter().filter_map(|id| self.hosts.find(id.as_str()));
+        self.reopened.extend(hosts);
+    }
+
+    /// Moves what a machine cannot have where another one takes it, with those that can only go together. What waits for its
+    /// machine even when that is away waits for this, too.
+    pub(super) fn move_stuck(&mut self) {
+        let stuck: BTreeSet<usize> = self.stuck.values().flatten().copied().collect();
+        for unit in self.by_name(stuck) {
+            let known = self.units.get(unit);
+            let wanted = known.wanted.as_ref();
+            let wanted = wanted.and_then(|wanted| wanted.requirements.as_ref());
+            let stays = known.is_global() || wanted.is_some_and(|wanted| wanted.sticky);
+            let from = known.backed_target().filter(|&host| {
+                let id = &self.hosts.get(host).id;
+                let here = self
+                    .stuck
+                    .get(id)
+                    .is_some_and(|units| units.contains(&unit));
+                here && known.seats.contains(host) && self.hosts.get(host).is_live()
+            });
+            let Some(from) = from.filter(|_| !stays) else {
+                continue;
+            };
+            let party = self.party_of(unit, from);
+            let Some(to) = self.place_for_but(&party, from) else {
+                continue;
+            };
+            for unit in party {
+                self.unseat(unit, from, Refusal::Unwritable);
+                self.seat(unit, to);
+            }
+        }
+    }
+}

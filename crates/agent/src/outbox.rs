@@ -1,4 +1,5 @@
-//! Unit states on their way to the registry: the newest of each unit, and only those that changed.
+//! Unit states on their way to the registry: the newest of each unit, and only those that changed, or that somebody else
+//! has taken out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use fleet::UnitState;
 use registry::{Backoff, MemberError, Membership, Telling};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 use unitfile::UnitName;
 
 use crate::failure::chain;
@@ -17,6 +19,8 @@ use crate::story::Story;
 const GATHER: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest time until it is looked again whether what was published is there; the shortest is half of it.
+const LOOK: Duration = Duration::from_secs(80);
 
 /// What shall be published of this machine's units. One task fills it, [`Outbox::publish`] empties it.
 #[derive(Debug, Default)]
@@ -88,22 +92,50 @@ impl Outbox {
     /// Publishes until the membership is lost, and then waits for somebody to give another one.
     async fn publish_under(&self, membership: &Membership) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut looks = Backoff::new(LOOK, LOOK);
+        let mut next_look = Instant::now() + looks.pause();
         loop {
-            let Parcel { rows, told } = self.take(membership).await;
-            let published = membership.publish_and_tell(&rows, told.as_ref()).await;
-            match published {
-                Ok(()) => {
-                    self.lock().story.written();
-                    backoff.reset();
-                    tokio::time::sleep(GATHER).await;
-                }
-                Err(MemberError::NotMember(_)) => return pending().await,
-                Err(MemberError::Registry(error)) => {
-                    let error = chain(&error);
-                    tracing::warn!(error, "publishing unit states; trying again");
-                    self.put_back(rows);
-                    backoff.wait().await;
-                }
+            // a machine that always has something to publish looks, too
+            if next_look <= Instant::now() {
+                self.look(membership).await;
+                next_look = Instant::now() + looks.pause();
+            }
+            if let Ok(parcel) = timeout_at(next_look, self.take(membership)).await {
+                self.deliver(membership, parcel, &mut backoff).await;
+            }
+        }
+    }
+
+    /// Writes what was taken; where that fails, it is to be taken again. For ever if the membership is lost.
+    async fn deliver(&self, membership: &Membership, parcel: Parcel, backoff: &mut Backoff) {
+        let Parcel { rows, told } = parcel;
+        let published = membership.publish_and_tell(&rows, told.as_ref()).await;
+        match published {
+            Ok(()) => {
+                self.lock().story.written();
+                backoff.reset();
+                tokio::time::sleep(GATHER).await;
+            }
+            Err(MemberError::NotMember(_)) => pending().await,
+            Err(MemberError::Registry(error)) => {
+                let error = chain(&error);
+                tracing::warn!(error, "publishing unit states; trying again");
+                self.put_back(rows);
+                backoff.wait().await;
+            }
+        }
+    }
+
+    /// Looks whether what is published is what should be, in case that somebody has deleted records or written over them.
+    ///
+    /// Nothing may be on its way meanwhile, or it would be taken for lost: what changes now goes out afterwards.
+    async fn look(&self, membership: &Membership) {
+        match membership.published_units().await {
+            Ok(published) => self.lock().compare(&published),
+            // either says nothing of the records: a lost membership shows when something is to be published
+            Err(error) => {
+                let error = chain(&error);
+                tracing::debug!(error, "cannot tell which unit states are there");
             }
         }
     }
@@ -145,6 +177,19 @@ async fn renewed(memberships: &mut watch::Receiver<Membership>) {
 }
 
 impl Content {
+    /// States are published of these units and of no others: what is missing is news, and so is the absence of what
+    /// should not be there.
+    fn compare(&mut self, published: &BTreeSet<UnitName>) {
+        let wanted: BTreeSet<UnitName> = self.states.keys().cloned().collect();
+        let other = wanted.symmetric_difference(published);
+        let other: Vec<&UnitName> = other.filter(|name| !self.changed.contains(*name)).collect();
+        if let Some(first) = other.first() {
+            let count = other.len();
+            tracing::info!(%first, count, "unit states are not in the registry as they were written; writing them anew");
+        }
+        self.changed.extend(other.into_iter().cloned());
+    }
+
     fn take(&mut self, membership: &Membership) -> Parcel {
         let changed = std::mem::take(&mut self.changed);
         let row = |name: UnitName| {

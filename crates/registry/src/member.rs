@@ -264,7 +264,8 @@ impl Registry {
         Compare::mod_revision(key, CompareOp::Equal, holder.revision)
     }
 
-    fn units_with_states(&self, keys: &[Vec<u8>]) -> BTreeSet<UnitName> {
+    /// The units whose states are among some keys.
+    pub(crate) fn units_with_states(&self, keys: &[Vec<u8>]) -> BTreeSet<UnitName> {
         let unit = |key: &Vec<u8>| match self.records.key(key) {
             Some(Key::State(unit, _)) => Some(unit),
             _ => None,

@@ -1,6 +1,6 @@
 //! A machine's word on its units.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_client::{PutOptions, Txn, TxnOp};
 use fleet::UnitState;
@@ -42,6 +42,19 @@ impl Membership {
             self.write_guarded("publishing unit states", some).await?;
         }
         Ok(())
+    }
+
+    /// The units of which this machine has published a state that is still there. A record that somebody has deleted, or
+    /// written over without the machine's lease, is not on that lease any more, and not among these.
+    ///
+    /// # Errors
+    /// [`MemberError::NotMember`] if the lease is gone, and all states with it.
+    pub async fn published_units(&self) -> Result<BTreeSet<UnitName>, MemberError> {
+        let info = self.registry.etcd.lease_info(self.lease).await?;
+        match info.left < 0 {
+            true => Err(MemberError::NotMember(self.machine.id.clone())),
+            false => Ok(self.registry.units_with_states(&info.keys)),
+        }
     }
 
     fn state_op(&self, unit: &UnitName, state: &Option<UnitState>) -> TxnOp {

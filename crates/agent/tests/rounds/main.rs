@@ -5,6 +5,7 @@ mod failing;
 mod fenced;
 mod files;
 mod moving;
+mod republishing;
 mod unheard;
 mod world;
 

@@ -263,6 +263,46 @@ impl World {
         }
     }
 
+    /// Somebody writes over the record of a unit's state; on this machine's lease, or on none.
+    pub(crate) async fn write_state(&self, name: &str, value: &str, on_lease: bool) {
+        let lease = self.memberships.borrow().lease * i64::from(on_lease);
+        let options = etcd_client::PutOptions::new().with_lease(lease);
+        let mut client = self.client().await;
+        let put = client.put(state_key(name), value, Some(options));
+        put.await.unwrap();
+    }
+
+    /// Somebody deletes the record of a unit's state.
+    pub(crate) async fn delete_state(&self, name: &str) {
+        let mut client = self.client().await;
+        client.delete(state_key(name), None).await.unwrap();
+    }
+
+    /// The record of a unit's state, to the letter, and the lease that it is on.
+    pub(crate) async fn state_record(&self, name: &str) -> Option<(String, i64)> {
+        let found = self.client().await.get(state_key(name), None).await;
+        let found = found.unwrap();
+        let record = found.kvs().first()?;
+        Some((record.value_str().unwrap().to_owned(), record.lease()))
+    }
+
+    /// Waits until the record of a unit's state is this one.
+    pub(crate) async fn until_state_record(&self, name: &str, wanted: Option<(String, i64)>) {
+        let waiting = async {
+            while self.state_record(name).await != wanted {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let written = tokio::time::timeout(PATIENCE, waiting).await;
+        written.unwrap_or_else(|_| panic!("the state of {name} is not written anew"));
+    }
+
+    /// How far the store has come: this grows with everything that is written.
+    pub(crate) async fn revision(&self) -> i64 {
+        let answer = self.client().await.get("x", None).await.unwrap();
+        answer.header().unwrap().revision()
+    }
+
     async fn client(&self) -> etcd_client::Client {
         let channel = registry::Channel::Tonic(self.store.channel());
         etcd_client::Client::from_channel(channel, None)
@@ -460,4 +500,8 @@ fn machine() -> Machine {
 
 fn claim_key(name: &str) -> String {
     format!("/fleet/fence/{name}")
+}
+
+fn state_key(name: &str) -> String {
+    format!("/fleet/state/{name}/m1")
 }

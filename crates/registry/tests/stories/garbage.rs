@@ -1,6 +1,6 @@
 //! Records that make no sense.
 
-use registry::{Expected, Table};
+use registry::{Expected, MemberError, Table};
 
 use crate::sample::{file, join, lead, running, unit, write};
 use crate::server::Server;
@@ -16,6 +16,7 @@ on_both!(
     a_leader_whose_record_is_written_over_is_elected_anew,
     a_member_notices_that_its_record_is_written_over,
     a_state_that_says_nothing_of_a_start_job_has_none,
+    a_member_knows_which_of_its_states_are_there,
     unknown_fields_are_ignored,
 );
 
@@ -199,6 +200,28 @@ async fn a_state_that_says_nothing_of_a_start_job_has_none(server: Server) {
     let states = everything(&registry).await.states;
     assert_eq!(states["a.service"]["m1"], starting);
     assert!(!states["b.service"]["m1"].starting);
+}
+
+async fn a_member_knows_which_of_its_states_are_there(server: Server) {
+    let registry = server.registry().await;
+    let (member, other) = (join(&registry, "m1").await, join(&registry, "m2").await);
+    let row = |name: &str| (unit(name), Some(running(file("a").hash())));
+    let rows = ["a.service", "b.service", "c.service"].map(row);
+    member.publish(&rows).await.unwrap();
+    other.publish(&[row("d.service")]).await.unwrap();
+    let published = member.published_units().await.unwrap();
+    assert!(published.iter().eq(rows.iter().map(|(name, _)| name)));
+
+    server.delete("state/a.service/m1").await;
+    server.put("state/b.service/m1", "!").await;
+    let published = member.published_units().await.unwrap();
+    assert!(published.iter().eq([&unit("c.service")]));
+    member.publish(&rows).await.unwrap();
+    assert_eq!(member.published_units().await.unwrap().len(), 3);
+
+    member.leave().await.unwrap();
+    let refused = member.published_units().await;
+    assert!(matches!(refused, Err(MemberError::NotMember(_))));
 }
 
 async fn unknown_fields_are_ignored(server: Server) {

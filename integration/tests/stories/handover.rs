@@ -50,7 +50,7 @@ stories! {
         broken.write_file("/root/broken", "")?;
         let moved = cluster.try_fleetctl(&format!("move web {}", broken.id()))?;
         let said = String::from_utf8_lossy(&moved.stderr).into_owned();
-        ensure!(!moved.status.success() && said.contains("until it is up there"), "{said}");
+        ensure!(!moved.status.success() && said.contains("it still runs"), "{said}");
         let why = cluster.fleetctl("why web")?;
         ensure!(why.contains("goes on until this one is up"), "{why}");
         ensure!(cluster.machine(&home)?.main_pid("web.service")? == pid);

@@ -214,6 +214,35 @@ stories! {
         Ok(())
     }
 
+    a_machine_that_takes_nothing_does_not_draw_units(2)
+    fn story(cluster: &mut Cluster) -> Result<()> {
+        cluster.write_unit("job@.service", SLEEP)?;
+        cluster.fleetctl("start job@1 job@2")?;
+        let other = cluster.wait_active("job@1.service")?;
+        let full = cluster.wait_active("job@2.service")?;
+        ensure!(full != other);
+        let machine = cluster.machine(&full)?;
+        machine.fill_disk("/etc/systemd/system")?;
+        // it has the fewest units from now on
+        cluster.fleetctl("start job@3 job@4 job@5")?;
+        for unit in ["job@3.service", "job@4.service", "job@5.service"] {
+            ensure!(cluster.wait_active(unit)? == other);
+        }
+        let pinned = format!("{SLEEP}[X-Fleet]\nConstraint=name={full}\n");
+        cluster.write_unit("pinned.service", &pinned)?;
+        ensure!(!cluster.try_fleetctl("start pinned.service")?.status.success());
+        cluster.fleetctl("start job@6")?;
+        ensure!(cluster.wait_active("job@6.service")? == other);
+        let why = cluster.fleetctl("why job@6")?;
+        ensure!(why.contains("the machine can write no unit files"), "{why}");
+
+        machine.clear_disk("/etc/systemd/system")?;
+        ensure!(cluster.wait_active("pinned.service")? == full);
+        cluster.fleetctl("start job@7")?;
+        ensure!(cluster.wait_active("job@7.service")? == full);
+        Ok(())
+    }
+
     a_disk_that_takes_nothing(1)
     fn story(cluster: &mut Cluster) -> Result<()> {
         let before = start_jobs(cluster, 2)?;

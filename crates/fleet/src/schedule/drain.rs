@@ -69,7 +69,7 @@ impl Draft {
     /// Moves as many units as may be on their way at a time.
     pub(super) fn drain(&mut self, cluster: &Cluster) {
         self.obey(cluster);
-        self.move_stuck();
+        self.move_stuck(cluster);
         self.move_failing();
         let live: Vec<usize> = self.hosts.live().collect();
         for host in live {

@@ -36,24 +36,12 @@ impl Draft {
         self.reopened.extend(hosts);
     }
 
-    /// Moves what a machine cannot have where another one takes it, with those that can only go together. What waits for its
-    /// machine even when that is away waits for this, too.
-    pub(super) fn move_stuck(&mut self) {
+    /// Moves what a machine cannot have where another one takes it, with those that can only go together; once for each unit file, since
+    /// there may be no room elsewhere either. What waits for its machine even when that is away waits for this, too.
+    pub(super) fn move_stuck(&mut self, cluster: &Cluster) {
         let stuck: BTreeSet<usize> = self.stuck.values().flatten().copied().collect();
         for unit in self.by_name(stuck) {
-            let known = self.units.get(unit);
-            let wanted = known.wanted.as_ref();
-            let wanted = wanted.and_then(|wanted| wanted.requirements.as_ref());
-            let stays = known.is_global() || wanted.is_some_and(|wanted| wanted.sticky);
-            let from = known.backed_target().filter(|&host| {
-                let id = &self.hosts.get(host).id;
-                let here = self
-                    .stuck
-                    .get(id)
-                    .is_some_and(|units| units.contains(&unit));
-                here && known.seats.contains(host) && self.hosts.get(host).is_live()
-            });
-            let Some(from) = from.filter(|_| !stays) else {
+            let Some(from) = self.stuck_at(cluster, unit) else {
                 continue;
             };
             let party = self.party_of(unit, from);
@@ -64,6 +52,22 @@ impl Draft {
                 self.unseat(unit, from, Refusal::Unwritable);
                 self.seat(unit, to);
             }
+            self.blamed.push((unit, from));
         }
+    }
+
+    /// The machine that a unit has to leave because it is stuck there.
+    fn stuck_at(&self, cluster: &Cluster, unit: usize) -> Option<usize> {
+        let known = self.units.get(unit);
+        let wanted = known.wanted.as_ref()?.requirements.as_ref()?;
+        let (hash, _) = known.unit?;
+        let moved = cluster.failed.get(&known.name);
+        let moved = moved.is_some_and(|failed| failed.hash == hash);
+        let host = known.backed_target().filter(|&host| {
+            let here = self.stuck.get(&self.hosts.get(host).id);
+            let seated = known.seats.contains(host) && self.hosts.get(host).is_live();
+            seated && here.is_some_and(|units| units.contains(&unit))
+        });
+        host.filter(|_| !(moved || wanted.sticky || wanted.global))
     }
 }

@@ -166,6 +166,7 @@ fn is_of_machine(event: &Event) -> bool {
 
 fn unit(event: &Event) -> String {
     match event.count {
+        1 if event.what == "adopted" => "1 unit".to_owned(),
         0 | 1 => dash(&event.unit),
         count if !is_of_machine(event) && event.unit.is_empty() => format!("{count} units"),
         _ => dash(&event.unit),

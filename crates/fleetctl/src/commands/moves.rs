@@ -170,6 +170,6 @@ pub(crate) fn still_up(status: &UnitStatus) -> String {
     old.map_or_else(String::new, |old| {
         let (unit, machine) = (&status.name, &old.machine_id);
         let machine = machine.get(..8).unwrap_or(machine);
-        format!("; it goes on at {machine} until it is up there: \"fleetctl move {unit} {machine}\" leaves it there")
+        format!("; at {machine} it still runs: \"fleetctl move {unit} {machine}\" leaves it there")
     })
 }

@@ -116,7 +116,14 @@ impl Machine {
         name: &UnitName,
         end: oneshot::Sender<JobResult>,
     ) -> Result<Vec<Begun>, SystemdError> {
-        let required = self.loadable(name)?.required.clone();
+        let loaded = self.loadable(name)?;
+        // it requires the lease's target to be there
+        if loaded.fence && self.armed.is_none() {
+            // nobody may wait for that
+            let _ = end.send(JobResult::Failed("dependency".to_owned()));
+            return Ok(Vec::new());
+        }
+        let required = loaded.required.clone();
         for other in &required {
             self.loadable(other)?;
         }

@@ -21,6 +21,15 @@ pub struct Unit {
     pub requirements: Option<Arc<Requirements>>,
 }
 
+impl Unit {
+    /// Whether it belongs on every machine. Without its file, only its records tell: one that is not global has a target once
+    /// it has been `placed`.
+    pub fn is_global(&self, placed: bool) -> bool {
+        let wanted = self.requirements.as_ref();
+        wanted.map_or(!placed, |wanted| wanted.global)
+    }
+}
+
 /// How far a unit should be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum DesiredState {

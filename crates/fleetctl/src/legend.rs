@@ -19,6 +19,11 @@ pub(crate) fn machine_at(id: &str, address: &str, full: bool) -> String {
     format!("{}{slash}{address}", machine(id, full))
 }
 
+/// What is enough of a machine's id to name it in a command.
+pub(crate) fn beginning(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
 /// The addresses of machines, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses(HashMap<String, String>);

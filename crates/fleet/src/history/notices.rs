@@ -125,10 +125,7 @@ fn runs_any(cluster: &Cluster, machine: &MachineId) -> bool {
 
 /// One that nobody knows any more may have been anything.
 fn is_global(cluster: &Cluster, unit: &UnitName) -> bool {
-    let Some(known) = cluster.units.get(unit) else {
-        return false;
-    };
     let placed = cluster.targets.contains_key(unit);
-    let wanted = known.requirements.as_ref();
-    wanted.map_or(!placed, |wanted| wanted.global)
+    let known = cluster.units.get(unit);
+    known.is_some_and(|known| known.is_global(placed))
 }

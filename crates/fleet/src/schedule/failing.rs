@@ -17,10 +17,9 @@ impl Draft {
         else {
             return false;
         };
-        let moved = cluster.failed.get(&known.name);
         let states = cluster.states.get(&known.name);
         let state = states.and_then(|states| states.get(&self.hosts.get(host).id));
-        moved.is_none_or(|failed| failed.hash != hash)
+        !self.has_moved(cluster, unit)
             && state.is_some_and(|state| {
                 state.hash == hash && state.failures >= limit && state.active == "failed"
             })
@@ -41,17 +40,30 @@ impl Draft {
             let Some(from) = from.filter(|&host| self.hosts.get(host).is_live()) else {
                 continue;
             };
-            let party = self.party_of(unit, from);
-            let Some(to) = self.place_for_but(&party, from) else {
-                continue;
-            };
             let refusal = Refusal::Failing(self.limit(unit).unwrap_or_default());
-            for unit in party {
-                self.unseat(unit, from, refusal.clone());
-                self.seat(unit, to);
-            }
-            self.blamed.push((unit, from));
+            self.move_once(unit, from, &refusal);
         }
+    }
+
+    /// Moves a unit where another machine takes it, with those that it can only go with; that this is done once for each of its files is
+    /// noted with the plan.
+    pub(super) fn move_once(&mut self, unit: usize, from: usize, why: &Refusal) {
+        let party = self.party_of(unit, from);
+        let Some(to) = self.place_for_but(&party, from) else {
+            return;
+        };
+        for unit in party {
+            self.unseat(unit, from, why.clone());
+            self.seat(unit, to);
+        }
+        self.blamed.push((unit, from));
+    }
+
+    /// Whether it has been moved so with the file that it has.
+    pub(super) fn has_moved(&self, cluster: &Cluster, unit: usize) -> bool {
+        let known = self.units.get(unit);
+        let moved = cluster.failed.get(&known.name);
+        moved.is_some_and(|moved| known.unit.is_some_and(|(hash, _)| hash == moved.hash))
     }
 
     /// What is to be noted of units that were moved, and what is no longer.

@@ -44,15 +44,7 @@ impl Draft {
             let Some(from) = self.stuck_at(cluster, unit) else {
                 continue;
             };
-            let party = self.party_of(unit, from);
-            let Some(to) = self.place_for_but(&party, from) else {
-                continue;
-            };
-            for unit in party {
-                self.unseat(unit, from, Refusal::Unwritable);
-                self.seat(unit, to);
-            }
-            self.blamed.push((unit, from));
+            self.move_once(unit, from, &Refusal::Unwritable);
         }
     }
 
@@ -60,9 +52,7 @@ impl Draft {
     fn stuck_at(&self, cluster: &Cluster, unit: usize) -> Option<usize> {
         let known = self.units.get(unit);
         let wanted = known.wanted.as_ref()?.requirements.as_ref()?;
-        let (hash, _) = known.unit?;
-        let moved = cluster.failed.get(&known.name);
-        let moved = moved.is_some_and(|failed| failed.hash == hash);
+        let moved = self.has_moved(cluster, unit);
         let host = known.backed_target().filter(|&host| {
             let here = self.stuck.get(&self.hosts.get(host).id);
             let seated = known.seats.contains(host) && self.hosts.get(host).is_live();

@@ -139,13 +139,8 @@ fn wish(unit: &Unit, has_target: bool) -> Option<Wish> {
     if unit.desired == DesiredState::Inactive || unit.name.is_template() {
         return None;
     }
-    let requirements = unit.requirements.clone();
-    // without its file, only its records tell what it is
-    let global = requirements
-        .as_ref()
-        .map_or(!has_target, |wanted| wanted.global);
     Some(Wish {
-        requirements,
-        global,
+        requirements: unit.requirements.clone(),
+        global: unit.is_global(has_target),
     })
 }

@@ -16,7 +16,7 @@ use crate::pending::Pending;
 use crate::progress::Progress;
 use crate::verdict::{Verdict, arrival, destiny, success};
 use crate::watch::Watch;
-use crate::{output, remote, table};
+use crate::{legend, output, remote, table};
 
 /// How long the leader may take to carry an order out.
 const DECISION: Duration = Duration::from_secs(15);
@@ -162,14 +162,19 @@ async fn order(client: &Client, unit: &str, to: &str) -> anyhow::Result<()> {
     order.with_context(|| format!("Unable to move {unit}"))
 }
 
-/// Where it goes on, if it does so elsewhere than where it should be.
-pub(crate) fn still_up(status: &UnitStatus) -> String {
+/// The machine, by id, on which a unit is active although it should be on another one.
+pub(crate) fn old_home(status: &UnitStatus) -> Option<&str> {
     let mut states = status.states.iter();
     let old =
         states.find(|state| state.machine_id != status.machine_id && state.active == "active");
-    old.map_or_else(String::new, |old| {
-        let (unit, machine) = (&status.name, &old.machine_id);
-        let machine = machine.get(..8).unwrap_or(machine);
+    old.map(|old| old.machine_id.as_str())
+}
+
+/// Where it goes on, if it does so elsewhere than where it should be.
+pub(crate) fn still_up(status: &UnitStatus) -> String {
+    old_home(status).map_or_else(String::new, |machine| {
+        let unit = &status.name;
+        let machine = legend::beginning(machine);
         format!("; at {machine} it still runs: \"fleetctl move {unit} {machine}\" leaves it there")
     })
 }

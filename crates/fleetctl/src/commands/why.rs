@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use fleet::requirements::print_seconds;
 use fleet::v2::{MachineVerdict, Obstacle, UnitStatus, Why};
 
+use super::moves::old_home;
 use crate::args::{Output, Why as Options};
 use crate::client::Client;
 use crate::names::Argument;
@@ -108,12 +109,9 @@ fn old_copy(why: &Why, full: bool) -> String {
     {
         return String::new();
     }
-    let mut states = status.states.iter();
-    let old =
-        states.find(|state| state.machine_id != status.machine_id && state.active == "active");
-    old.map_or_else(String::new, |old| {
-        let (unit, machine) = (&status.name, &old.machine_id);
-        let (place, start) = (legend::machine(machine, full), machine.get(..8).unwrap_or(machine));
+    old_home(status).map_or_else(String::new, |machine| {
+        let unit = &status.name;
+        let (place, start) = (legend::machine(machine, full), legend::beginning(machine));
         format!(
             "The copy at {place}, where it was, goes on until this one is up (MoveOrder=start-first): \"fleetctl move {unit} {start}\" leaves it there.\n"
         )
@@ -126,10 +124,7 @@ fn claim(why: &Why, full: bool) -> String {
         return String::new();
     };
     let (unit, machine) = (&why.status.name, &claim.machine_id);
-    let (place, start) = (
-        legend::machine(machine, full),
-        machine.get(..8).unwrap_or(machine),
-    );
+    let (place, start) = (legend::machine(machine, full), legend::beginning(machine));
     let time = print_seconds(claim.seconds);
     match claim.live {
         true => format!(
